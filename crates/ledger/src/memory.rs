@@ -1,0 +1,5 @@
+mod journal;
+mod ledger;
+
+pub use journal::MemoryJournal;
+pub use ledger::MemoryLedger;

@@ -1,0 +1,3 @@
+#![forbid(unsafe_code)]
+mod port;
+pub use port::*;

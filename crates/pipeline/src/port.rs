@@ -1,0 +1,127 @@
+//! What a run needs from whatever executes its steps.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use grit_types::{BoxFuture, CommitId, EffectId, JobId, RefName, Repo, RunId, Tenant};
+use serde::{Deserialize, Serialize};
+
+/// Executes the steps of jobs, each job in a workspace of its own.
+///
+/// Contract: every call is idempotent under its effect id. A call that was made before, by this
+/// process or by one that died, answers what became of it; a step that was under way when the
+/// runner died answers [`Conclusion::Interrupted`] and is never silently run a second time.
+pub trait Runner: Send + Sync {
+    /// Makes the job's workspace, empty.
+    fn prepare(
+        &self,
+        effect: &EffectId,
+        job: &JobSpec,
+    ) -> BoxFuture<'_, Result<Prepared, RunnerError>>;
+
+    /// Runs one step to its end.
+    fn run(
+        &self,
+        effect: &EffectId,
+        step: &StepSpec,
+    ) -> BoxFuture<'_, Result<StepOutcome, RunnerError>>;
+
+    /// Ends the step that the job is at, with everything it started.
+    fn cancel(&self, job: JobId) -> BoxFuture<'_, Result<(), RunnerError>>;
+
+    /// Ends what is left of the job's processes and removes its workspace; the log stays.
+    fn clean(&self, effect: &EffectId, job: JobId) -> BoxFuture<'_, Result<(), RunnerError>>;
+}
+
+/// What a job is made for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    pub job: JobId,
+    pub run: RunId,
+    pub tenant: Tenant,
+    pub repo: Repo,
+    pub commit: CommitId,
+    pub ref_name: Option<RefName>,
+}
+
+/// Where a prepared job lives, for the contexts that name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// Absolute path of the folder that steps start in.
+    pub workspace: String,
+    /// Absolute path of a folder that is emptied with the job.
+    pub temp: String,
+    /// `Linux`, `macOS`.
+    pub os: String,
+    /// `X64`, `ARM64`.
+    pub arch: String,
+}
+
+/// One step, every expression in it already evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepSpec {
+    pub job: JobId,
+    pub run: RunId,
+    /// Place in the job, from 0.
+    pub index: u32,
+    /// What people see: `Run cargo test`.
+    pub title: String,
+    pub action: StepAction,
+    /// Set for the step, beside what the runner adds (`GITHUB_ENV` and its like, `PATH`, `HOME`).
+    pub env: BTreeMap<String, String>,
+    /// Folders put before `PATH`, the first first.
+    pub path: Vec<String>,
+    /// Relative to the workspace, or absolute.
+    pub working_directory: Option<String>,
+    pub timeout: Duration,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepAction {
+    /// The script is written to a file, and `{0}` in `command` stands for it:
+    /// `["bash", "-e", "{0}"]`.
+    Script { script: String, command: Vec<String> },
+    /// `actions/checkout`: the commit's files, with a `.git` of their own.
+    Checkout { reference: Option<String>, path: Option<String>, fetch_depth: u32 },
+    /// A toolchain action: `program` must be on the machine already (`cargo`, `node`).
+    Tool { program: String },
+}
+
+/// What a step came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepOutcome {
+    pub conclusion: Conclusion,
+    /// What the step wrote to `GITHUB_OUTPUT`.
+    pub outputs: BTreeMap<String, String>,
+    /// What it wrote to `GITHUB_ENV`.
+    pub env: BTreeMap<String, String>,
+    /// What it wrote to `GITHUB_PATH`, in order.
+    pub path: Vec<String>,
+    pub duration: Duration,
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conclusion {
+    /// The process's exit status; 0 is success. 128 + n: killed by signal n.
+    Exited(i32),
+    TimedOut,
+    Cancelled,
+    /// The runner died while it ran.
+    Interrupted,
+    /// It could not be started, and why.
+    Unable(String),
+}
+
+/// The runner could not do it, whatever the step.
+#[derive(Debug, thiserror::Error)]
+#[error("{action}")]
+pub struct RunnerError {
+    /// What was being done, on what: `create workspace of job_…`.
+    pub action: String,
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}

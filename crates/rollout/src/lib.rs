@@ -1,0 +1,5 @@
+#![forbid(unsafe_code)]
+mod port;
+mod spec;
+pub use port::*;
+pub use spec::*;

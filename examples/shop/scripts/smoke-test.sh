@@ -8,24 +8,26 @@
 # Exit 0: it behaves. Exit 1: it does not, with one line that says how. Needs
 # bash and nothing else: HTTP is spoken over bash's own /dev/tcp.
 set -euo pipefail
+# Writing into a closed connection is then an error to report, not the end.
+trap '' PIPE
 
 ANSWER_SECONDS=5
 
 fail() {
-  echo "smoke-test: ${GRIT_SERVICE:-?} ${GRIT_VERSION:-} at ${GRIT_URL:-?}: $*" >&2
+  echo "smoke-test: ${GRIT_SERVICE:-?}${GRIT_VERSION:+ $GRIT_VERSION} at ${GRIT_URL:-?}: $*" >&2
   exit 1
 }
 
 # request METHOD PATH [BODY]: sets STATUS, HEADERS and BODY.
 request() {
-  local method=$1 path=$2 body=${3-} answer='' status=0
-  exec 3<>"/dev/tcp/$HOST/$PORT" || fail "nothing listens there"
-  printf '%s %s HTTP/1.1\r\nhost: %s\r\nconnection: close\r\nx-session: smoke-%s\r\n' \
-    "$method" "$path" "$AUTHORITY" "$$" >&3
+  local method=$1 path=$2 body=${3-} head answer='' status=0
+  head="$method $path HTTP/1.1"$'\r\n'"host: $AUTHORITY"$'\r\n'"connection: close"$'\r\n'
+  head+="x-session: smoke-$$"$'\r\n'
   if [[ $method == POST ]]; then
-    printf 'content-type: application/json\r\ncontent-length: %s\r\n' "${#body}" >&3
+    head+="content-type: application/json"$'\r\n'"content-length: ${#body}"$'\r\n'
   fi
-  printf '\r\n%s' "$body" >&3
+  { exec 3<>"/dev/tcp/$HOST/$PORT"; } 2>/dev/null || fail "nothing listens there"
+  printf '%s\r\n%s' "$head" "$body" 2>/dev/null >&3 || fail "$method $path: connection closed"
   # Up to the end of the stream; a status above 128 is the time limit.
   IFS= read -r -d '' -t "$ANSWER_SECONDS" -u 3 answer || status=$?
   exec 3<&-
@@ -38,6 +40,7 @@ request() {
   STATUS=${answer:9:3}
   HEADERS=${answer%%$'\r\n\r\n'*}$'\r\n'
   BODY=${answer#*$'\r\n\r\n'}
+  BODY=${BODY%$'\n'}
 }
 
 expect_status() {

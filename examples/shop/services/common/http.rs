@@ -82,9 +82,10 @@ pub fn head_lines(bytes: &[u8]) -> Result<Option<(Vec<&str>, usize)>, Refusal> {
         return Err(Refusal { status: 400, reason: "lines must end with CR LF" });
     }
     let Some(end) = end else {
-        return match bytes.len() < HEAD_BYTES_MAX {
-            true => Ok(None),
-            false => Err(Refusal { status: 431, reason: "the request head is too large" }),
+        return if bytes.len() < HEAD_BYTES_MAX {
+            Ok(None)
+        } else {
+            Err(Refusal { status: 431, reason: "the request head is too large" })
         };
     };
     let text = std::str::from_utf8(&window[..end]);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::connection;
 use super::http::Response;
-use super::service::Service;
+use super::service::{self, Service};
 
 pub const CONNECTIONS_MAX: usize = 512;
 /// After this much draining the process ends, whatever is still open.
@@ -122,7 +122,7 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>) {
     };
     let task = move || connection::serve(stream, &slot.0);
     if let Err(error) = thread::Builder::new().stack_size(STACK_BYTES).spawn(task) {
-        eprintln!("{}: no thread for a connection: {error}", shared.service.name);
+        service::log(format_args!("{}: no thread for a connection: {error}", shared.service.name));
     }
 }
 

@@ -2,6 +2,7 @@
 //! on SIGTERM, end.
 
 use std::fmt::Display;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{env, fs, io};
@@ -70,10 +71,16 @@ pub fn run(
     match handler.and_then(|handle| serve(name, version, handle)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {}", error.message);
+            log(format_args!("{name}: {}", error.message));
             ExitCode::from(error.exit)
         }
     }
+}
+
+/// Writes one line for whoever runs the service. A log that cannot be written,
+/// because its disk is full, is no reason to end: `eprintln!` would panic.
+pub fn log(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn serve(name: &'static str, version: &'static str, handle: Handler) -> Result<(), StartError> {
@@ -87,17 +94,17 @@ fn serve(name: &'static str, version: &'static str, handle: Handler) -> Result<(
     let server = server.map_err(|error| {
         StartError::failed(&format!("cannot listen on 127.0.0.1:{port}"), &error)
     })?;
-    eprintln!("{name} {version}: listening on http://{}", server.address());
+    log(format_args!("{name} {version}: listening on http://{}", server.address()));
     if let Some(notice) = notice {
-        eprintln!("{name} {version}: {notice}");
+        log(format_args!("{name} {version}: {notice}"));
     }
     termination.wait().map_err(|error| StartError::failed("cannot wait for SIGTERM", &error))?;
-    eprintln!("{name} {version}: draining");
+    log(format_args!("{name} {version}: draining"));
     match server.drain() {
-        0 => eprintln!("{name} {version}: stopped"),
-        cut => eprintln!(
+        0 => log(format_args!("{name} {version}: stopped")),
+        cut => log(format_args!(
             "{name} {version}: stopped, {cut} connections were still open after {DRAIN_MAX:?}"
-        ),
+        )),
     }
     Ok(())
 }

@@ -54,3 +54,22 @@ extern "C" fn on_signal(_number: c_int) {
     // more signals than anyone sends.
     unsafe { write(WAKE.load(Ordering::Acquire), b"!".as_ptr(), 1) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" {
+        fn raise(number: c_int) -> c_int;
+    }
+
+    #[test]
+    fn a_signal_wakes_the_waiter_instead_of_ending_the_process() {
+        let termination = Termination::install().unwrap();
+        for number in [SIGTERM, SIGINT] {
+            // SAFETY: raise(3) takes any signal number and only sends it.
+            assert_eq!(unsafe { raise(number) }, 0);
+        }
+        termination.wait().unwrap();
+    }
+}

@@ -50,9 +50,10 @@ impl Shop {
     /// With `{"items":[…]}` the order is for those items; without a body it is
     /// for the cart of the session, which is empty afterwards.
     fn check_out(&self, request: &Request) -> Result<Response, Response> {
-        let cart = match request.body.is_empty() {
-            true => self.carts().take(&session(request)?),
-            false => cart_of(&body(request)?)?,
+        let cart = if request.body.is_empty() {
+            self.carts().take(&session(request)?)
+        } else {
+            cart_of(&body(request)?)?
         };
         if cart.is_empty() {
             return Err(Response::error(422, "the cart is empty"));

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::common::http::{Headers, head_lines};
+use crate::common::http::{Headers, Refusal, head_lines};
 
 pub const CALL_MAX: Duration = Duration::from_secs(2);
 const CONNECT_MAX: Duration = Duration::from_millis(500);
@@ -168,13 +168,9 @@ fn read_answer(stream: &mut TcpStream, deadline: Instant) -> Result<(Answer, boo
     let mut bytes = Vec::new();
     let (status, headers, body_start) = loop {
         read_chunk(stream, &mut bytes, deadline)?;
-        match head_lines(&bytes).map_err(|refusal| CallError::Malformed(refusal.reason))? {
-            Some((lines, used)) => {
-                let headers = Headers::parse(&lines[1..])
-                    .map_err(|refusal| CallError::Malformed(refusal.reason))?;
-                break (status_of(lines[0])?, headers, used);
-            }
-            None => continue,
+        if let Some((lines, used)) = head_lines(&bytes).map_err(malformed)? {
+            let headers = Headers::parse(&lines[1..]).map_err(malformed)?;
+            break (status_of(lines[0])?, headers, used);
         }
     };
     let length =
@@ -187,6 +183,10 @@ fn read_answer(stream: &mut TcpStream, deadline: Instant) -> Result<(Answer, boo
     let reusable = !headers.has_token("connection", "close") && bytes.len() == body_start + length;
     bytes.truncate(body_start + length);
     Ok((Answer { status, body: bytes.split_off(body_start) }, reusable))
+}
+
+fn malformed(refusal: Refusal) -> CallError {
+    CallError::Malformed(refusal.reason)
 }
 
 fn status_of(line: &str) -> Result<u16, CallError> {

@@ -80,7 +80,8 @@ pub fn run(
 /// Writes one line for whoever runs the service. A log that cannot be written,
 /// because its disk is full, is no reason to end: `eprintln!` would panic.
 pub fn log(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    // In one piece, so that lines of several processes do not mix.
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 fn serve(name: &'static str, version: &'static str, handle: Handler) -> Result<(), StartError> {

@@ -1,0 +1,5 @@
+mod decode;
+mod json;
+mod render;
+mod yaml;
+mod yaml_hostile;

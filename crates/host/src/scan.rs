@@ -41,22 +41,35 @@ pub fn find_marked(key: &str, value_prefix: &str) -> io::Result<Vec<Marked>> {
 
 /// All live processes but the calling one and kernel threads.
 pub(crate) fn live_processes() -> io::Result<Vec<Stat>> {
+    Ok(processes()?.0.into_iter().filter(Stat::is_live).collect())
+}
+
+/// All processes and zombies but the calling one and kernel threads; and whether some ended between
+/// being listed and being read, so that a child may have been missed that such a one left behind.
+pub(crate) fn processes() -> io::Result<(Vec<Stat>, bool)> {
     let own = std::process::id();
-    let mut stats = Vec::new();
+    let (mut stats, mut some_ended) = (Vec::new(), false);
+    for pid in listed()?.into_iter().filter(|&pid| pid != own) {
+        match Stat::read(pid) {
+            Ok(Some(stat)) => stats.extend((stat.session != 0).then_some(stat)),
+            Ok(None) => some_ended = true,
+            // Another user's process on a hardened /proc is none of ours.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((stats, some_ended))
+}
+
+/// Newest first: a young process may be about to fork and end, an old one hardly is.
+fn listed() -> io::Result<Vec<u32>> {
+    let mut pids = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        let stat = match Stat::read(pid) {
-            Ok(stat) => stat.filter(|stat| stat.is_live() && stat.session != 0),
-            // Another user's process on a hardened /proc is none of ours.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
-            Err(error) => return Err(error),
-        };
-        stats.extend(stat.filter(|_| pid != own));
+        pids.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
     }
-    Ok(stats)
+    pids.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(pids)
 }
 
 pub(crate) fn carries(pid: u32, marker: &Marker) -> bool {

@@ -8,7 +8,7 @@ use rustix::process::{Signal, kill_process_group};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
-use crate::identity::{ProcessId, Stat, raw_pid};
+use crate::identity::{ProcessId, Stat, boot_id, raw_pid};
 use crate::marker::Marker;
 use crate::pidfd::Held;
 use crate::scan;
@@ -16,6 +16,9 @@ use crate::scan;
 /// How long a killed process may take to go. One that a file system holds in the kernel goes later
 /// or never; then [`TerminateError::Survivors`] says so.
 pub const KILL_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Looks over all processes before a doubtful "nothing is there" is believed.
+const SCANS_MAX: u32 = 5;
 
 /// A command that was launched, with everything it started: the process session that it leads, and
 /// what carries its marker elsewhere.
@@ -132,6 +135,12 @@ struct Member {
     in_session: bool,
 }
 
+impl Member {
+    fn new(stat: Stat, in_session: bool) -> io::Result<Self> {
+        Ok(Self { id: stat.identity()?, stat, in_session })
+    }
+}
+
 impl Reach {
     async fn terminate(self, grace: Duration) -> Result<Ending, TerminateError> {
         let mut known = HashSet::new();
@@ -203,22 +212,36 @@ impl Reach {
 
     /// `known`: processes that were found to be ours before.
     fn members(&self, known: &HashSet<ProcessId>) -> io::Result<Vec<Member>> {
-        let mut session = Vec::new();
-        let mut elsewhere = Vec::new();
         if let Some(leader) = &self.leader
-            && leader.boot_id != crate::identity::boot_id()?
+            && leader.boot_id != boot_id()?
         {
-            return Ok(elsewhere);
+            return Ok(Vec::new());
         }
-        // Before the scan: a leader that is there now, alive or zombie, holds the number.
+        for _ in 1..SCANS_MAX {
+            let (members, settled) = self.scan(known)?;
+            if settled || !members.is_empty() {
+                return Ok(members);
+            }
+        }
+        self.scan(known).map(|(members, _)| members)
+    }
+
+    /// What one look over all processes shows; and whether "nothing" can be believed, which it
+    /// cannot be while processes end that may have left a child behind.
+    fn scan(&self, known: &HashSet<ProcessId>) -> io::Result<(Vec<Member>, bool)> {
+        // Before the look: a leader that is there now, alive or zombie, holds the number.
         let led = self.is_led()?;
-        for stat in scan::live_processes()? {
+        let (stats, some_ended) = scan::processes()?;
+        let (mut session, mut elsewhere) = (Vec::new(), Vec::new());
+        let mut settled = !some_ended;
+        for stat in stats {
             let in_session = self.leader.as_ref().is_some_and(|l| l.pid == stat.session);
-            let member = Member { id: stat.identity()?, stat, in_session };
-            if in_session {
-                session.push(member);
-            } else if scan::carries(stat.pid, &self.marker) {
-                elsewhere.push(member);
+            let member = || Member::new(stat, in_session);
+            match (stat.is_live(), in_session) {
+                (true, true) => session.push(member()?),
+                (true, false) if scan::carries(stat.pid, &self.marker) => elsewhere.push(member()?),
+                (true, false) => {}
+                (false, in_session) => settled &= !in_session,
             }
         }
         // The kernel gives no new process a number that a session still has. So one member that is
@@ -227,7 +250,7 @@ impl Reach {
         if led || session.iter().any(proves) {
             elsewhere.append(&mut session);
         }
-        Ok(elsewhere)
+        Ok((elsewhere, settled))
     }
 
     fn is_led(&self) -> io::Result<bool> {

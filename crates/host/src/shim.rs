@@ -1,8 +1,9 @@
 //! The shim: a short life of our own binary between the controller and the command.
 //!
 //! Its order of work is the promise of this crate: session, *record*, files, folder, limits, exec.
-//! A record precedes every effect of the command, and a shim whose controller has died meanwhile
-//! does not start the command at all.
+//! A record precedes every effect of the command. A shim whose controller dies before hearing of
+//! the record leaves no record and starts nothing: there is never a running command that a
+//! controller which reads the records would not find.
 //!
 //! The binary calls [`run_if_asked`] before anything else: no runtime, no threads, no output.
 //! Another crate's tests need such a binary too, since a test harness cannot be one: three lines

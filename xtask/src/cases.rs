@@ -1,0 +1,163 @@
+//! The collected cases: what other systems' own tests and specifications say must happen.
+//!
+//! A suite is an example of the crate that owns the engine. It is given one folder, reads everything in it,
+//! prints each failure with what was expected and seen, and ends with `NAME: P passed, F failed, S skipped`.
+
+use std::{env, fs, ops::AddAssign, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{cli::Which, repo::Repo, shell};
+
+/// The variable that names the folder with one subfolder per suite.
+const FOLDER: &str = "GRIT_CASES";
+
+pub const NOT_RUN: &str = "cases: NOT RUN";
+
+/// An engine for the cases in the folder of the same name.
+struct Suite {
+    name: &'static str,
+    package: &'static str,
+    example: &'static str,
+}
+
+const SUITES: &[Suite] = &[Suite { name: "dora", package: "grit-insight", example: "cases" }];
+
+/// How many cases came out how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Score {
+    pub passed: u64,
+    pub failed: u64,
+    pub skipped: u64,
+}
+
+impl AddAssign for Score {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+/// What a run of the suites showed.
+pub enum Outcome {
+    /// Nobody said where the cases are.
+    NotRun,
+    Ran {
+        score: Score,
+        /// Suites that failed, or that did not report.
+        red: Vec<&'static str>,
+        /// Folders that no engine reads yet.
+        unread: Vec<String>,
+    },
+}
+
+/// # Errors
+/// The folder is named but missing or empty, there is no such suite, or Cargo does not start.
+pub fn run(repo: &Repo, which: &Which) -> Result<ExitCode> {
+    match try_suites(repo, which)? {
+        Outcome::NotRun => {
+            println!("{NOT_RUN}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Ran { red, unread, .. } => {
+            for name in unread {
+                println!("{name}: NOT RUN, no engine reads it yet");
+            }
+            for name in &red {
+                println!("{name}: FAILED");
+            }
+            Ok(if red.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+/// Runs one suite, or all that there are.
+pub fn try_suites(repo: &Repo, which: &Which) -> Result<Outcome> {
+    let suites: Vec<&Suite> = match which {
+        Which::All => SUITES.iter().collect(),
+        Which::One(name) => vec![suite(name)?],
+    };
+    let Some(folder) = env::var_os(FOLDER) else { return Ok(Outcome::NotRun) };
+    let folder = repo.root().join(folder);
+    let subfolders = subfolders(&folder)?;
+    let (mut score, mut red) = (Score::default(), Vec::new());
+    for suite in suites {
+        match try_suite(repo, suite, &folder.join(suite.name))? {
+            Some(cases) => {
+                score += cases;
+                red.extend((cases.failed > 0).then_some(suite.name));
+            }
+            None => red.push(suite.name),
+        }
+    }
+    let is_unread =
+        |name: &String| *which == Which::All && SUITES.iter().all(|suite| suite.name != name);
+    Ok(Outcome::Ran { score, red, unread: subfolders.into_iter().filter(is_unread).collect() })
+}
+
+fn suite(name: &str) -> Result<&'static Suite> {
+    let known = || SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ");
+    SUITES
+        .iter()
+        .find(|suite| suite.name == name)
+        .with_context(|| format!("no suite `{name}`; there are {}", known()))
+}
+
+fn subfolders(folder: &PathBuf) -> Result<Vec<String>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("{FOLDER} names {}", folder.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    if names.is_empty() {
+        bail!("{FOLDER} names {}, in which there are no cases", folder.display());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// `None`: the suite broke off, or ran nothing, which is no success.
+fn try_suite(repo: &Repo, suite: &Suite, folder: &PathBuf) -> Result<Option<Score>> {
+    if !folder.is_dir() {
+        bail!("{FOLDER} has no folder `{}`", suite.name);
+    }
+    let Suite { package, example, .. } = suite;
+    let package = format!("--package={package}");
+    let example = format!("--example={example}");
+    let told = shell::tee(repo.cargo(&["run", "--quiet", &package, &example, "--"]).arg(folder))?;
+    let score = score(&told.stdout).filter(|score| score.passed + score.failed > 0);
+    Ok(score.filter(|score| told.status.success() || score.failed > 0))
+}
+
+/// The sum of all lines `NAME: P passed, F failed, S skipped`; `None` when there is none.
+fn score(stdout: &str) -> Option<Score> {
+    stdout.lines().filter_map(score_line).reduce(|mut sum, line| {
+        sum += line;
+        sum
+    })
+}
+
+fn score_line(line: &str) -> Option<Score> {
+    let (_, counts) = line.rsplit_once(": ")?;
+    let mut counts = counts.split(", ");
+    let mut count = |what: &str| counts.next()?.strip_suffix(what)?.trim_end().parse().ok();
+    Some(Score { passed: count("passed")?, failed: count("failed")?, skipped: count("skipped")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn score_lines_are_summed() {
+        let stdout = "DS07: expected 1, seen 2\ndora: 19 passed, 1 failed, 0 skipped\nmore: 3 passed, 0 failed, 2 skipped\n";
+        assert_eq!(score(stdout), Some(Score { passed: 22, failed: 1, skipped: 2 }));
+        assert_eq!(score("all good\n"), None);
+        assert_eq!(score("dora: many passed, 0 failed, 0 skipped\n"), None);
+    }
+}

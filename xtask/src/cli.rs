@@ -1,0 +1,200 @@
+use std::fmt;
+
+use crate::{plant, sim, tools};
+
+pub const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [--without TOOL]...         everything, in order, up to the first failure; what CI runs
+  tidy                             layers, sizes, forbidden words and dependencies, documents
+  plant NAME | --all | --list      does the guard see the bug planted by xtask/plants/NAME.patch?
+        [--verify-clean]           run the check without the bug as well; it must pass
+  sim [--seed N] [--seeds COUNT]   deterministic simulation, COUNT seeds from N on
+  cases NAME | --all               the collected cases in the folder that GRIT_CASES names";
+
+/// What the words after `cargo xtask` ask for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    Help,
+    Test { without: Vec<String> },
+    Tidy,
+    Plant(plant::Request),
+    Sim(sim::Seeds),
+    Cases(Which),
+}
+
+/// One of a kind by name, or all there are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Which {
+    All,
+    One(String),
+}
+
+/// The words do not parse; the text names the first that does not.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UsageError(String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// # Errors
+/// The first word that has no meaning where it stands.
+pub fn parse(words: &[String]) -> Result<Command, UsageError> {
+    let Some((name, rest)) = words.split_first() else {
+        return Err(UsageError("no command given".into()));
+    };
+    let mut rest = Words(rest.iter());
+    match name.as_str() {
+        "help" | "--help" | "-h" => Ok(Command::Help),
+        "test" => test(&mut rest),
+        "tidy" => rest.end().map(|()| Command::Tidy),
+        "plant" => plant(&mut rest),
+        "sim" => sim(&mut rest),
+        "cases" => cases(&mut rest),
+        other => Err(UsageError(format!("no command `{other}`"))),
+    }
+}
+
+/// The words after the command, taken from the front.
+struct Words<'a>(std::slice::Iter<'a, String>);
+
+impl<'a> Words<'a> {
+    fn next(&mut self) -> Option<&'a str> {
+        self.0.next().map(String::as_str)
+    }
+
+    fn value(&mut self, option: &str) -> Result<&'a str, UsageError> {
+        self.next().ok_or_else(|| UsageError(format!("`{option}` needs a value")))
+    }
+
+    fn number(&mut self, option: &str) -> Result<u64, UsageError> {
+        let word = self.value(option)?;
+        word.parse()
+            .map_err(|_| UsageError(format!("`{option}` needs a whole number, not `{word}`")))
+    }
+
+    fn end(&mut self) -> Result<(), UsageError> {
+        self.next().map_or(Ok(()), |word| Err(unexpected(word)))
+    }
+}
+
+fn unexpected(word: &str) -> UsageError {
+    UsageError(format!("unexpected `{word}`"))
+}
+
+fn test(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let mut without = Vec::new();
+    while let Some(word) = words.next() {
+        match word {
+            "--without" => without.push(tool(words.value(word)?)?),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(Command::Test { without })
+}
+
+fn tool(name: &str) -> Result<String, UsageError> {
+    if tools::TOOLS.iter().any(|tool| tool.name == name) {
+        return Ok(name.to_owned());
+    }
+    let known: Vec<&str> = tools::TOOLS.iter().map(|tool| tool.name).collect();
+    Err(UsageError(format!("no tool `{name}`; there are {}", known.join(", "))))
+}
+
+fn plant(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let (mut which, mut list, mut verify_clean) = (None, false, false);
+    while let Some(word) = words.next() {
+        match word {
+            "--list" => list = true,
+            "--verify-clean" => verify_clean = true,
+            "--all" if which.is_none() => which = Some(Which::All),
+            name if which.is_none() && is_name(name) => which = Some(Which::One(name.to_owned())),
+            other => return Err(unexpected(other)),
+        }
+    }
+    match (which, list, verify_clean) {
+        (None, true, false) => Ok(Command::Plant(plant::Request::List)),
+        (Some(which), false, _) => Ok(Command::Plant(plant::Request::Try { which, verify_clean })),
+        _ => Err(UsageError("`plant` needs one of NAME, --all, --list".into())),
+    }
+}
+
+fn sim(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let mut seeds = sim::Seeds::default();
+    while let Some(word) = words.next() {
+        match word {
+            "--seed" => seeds.first = Some(words.number(word)?),
+            "--seeds" => seeds.count = Some(words.number(word)?),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(Command::Sim(seeds))
+}
+
+fn cases(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let which = match words.value("cases")? {
+        "--all" => Which::All,
+        name if is_name(name) => Which::One(name.to_owned()),
+        other => return Err(unexpected(other)),
+    };
+    words.end().map(|()| Command::Cases(which))
+}
+
+/// Names become file names, so they have no separators and no leading dash or dot.
+fn is_name(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, UsageError> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn commands_parse() {
+        assert_eq!(parsed("tidy"), Ok(Command::Tidy));
+        assert_eq!(
+            parsed("test --without strace"),
+            Ok(Command::Test { without: vec!["strace".into()] })
+        );
+        assert_eq!(parsed("cases --all"), Ok(Command::Cases(Which::All)));
+        assert_eq!(
+            parsed("sim --seed 7 --seeds 1000"),
+            Ok(Command::Sim(sim::Seeds { first: Some(7), count: Some(1000) }))
+        );
+        assert_eq!(
+            parsed("plant guard-off --verify-clean"),
+            Ok(Command::Plant(plant::Request::Try {
+                which: Which::One("guard-off".into()),
+                verify_clean: true
+            }))
+        );
+    }
+
+    #[test]
+    fn words_without_meaning_are_refused() {
+        for line in [
+            "",
+            "tset",
+            "tidy now",
+            "test --without emacs",
+            "test --without",
+            "plant",
+            "plant --list --all",
+            "plant ../../etc/passwd",
+            "sim --seed many",
+            "sim --seed -1",
+            "cases",
+            "cases dora flags",
+        ] {
+            assert!(parsed(line).is_err(), "`{line}` must not parse");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Programs that tests call, and where they come from.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::shell;
+
+/// A program that the build or a test needs.
+pub struct Tool {
+    pub name: &'static str,
+    /// Arguments with which it exits 0 when it is there.
+    pub probe: &'static [&'static str],
+    pub source: Source,
+    pub why: &'static str,
+}
+
+/// Where a missing tool comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This package of Debian.
+    Debian(&'static str),
+    /// A line that a person types.
+    Typed(&'static str),
+}
+
+/// Every tool; a test that needs `NAME` has `needs_NAME` in its path, so that `--without NAME` can leave it out.
+pub const TOOLS: &[Tool] = &[
+    Tool {
+        name: "rustc",
+        probe: &["--version"],
+        source: Source::Typed("curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"),
+        why: "the demo's shop is compiled from source by its own pipeline",
+    },
+    Tool {
+        name: "cc",
+        probe: &["--version"],
+        source: Source::Debian("build-essential"),
+        why: "SQLite is compiled from source",
+    },
+    Tool {
+        name: "git",
+        probe: &["--version"],
+        source: Source::Debian("git"),
+        why: "fetch, push and serving go through the git command",
+    },
+    Tool {
+        name: "curl",
+        probe: &["--version"],
+        source: Source::Debian("curl"),
+        why: "an HTTP client that is not ours asks the edge and the server",
+    },
+    Tool {
+        name: "strace",
+        probe: &["-V"],
+        source: Source::Debian("strace"),
+        why: "proves fsync before rename before acknowledgement, and injects disk faults",
+    },
+];
+
+/// Makes sure that every tool is there, except those in `without`; installs what is missing when it may.
+///
+/// # Errors
+/// A tool is missing and cannot be installed from here; the text is what to type.
+pub fn ensure(without: &[String]) -> Result<()> {
+    let missing: Vec<&Tool> = TOOLS
+        .iter()
+        .filter(|tool| !without.iter().any(|name| name == tool.name) && !is_there(tool))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for tool in &missing {
+        println!("tools: {} is missing ({})", tool.name, tool.why);
+    }
+    let packages: Vec<&str> = missing.iter().filter_map(|tool| package(tool.source)).collect();
+    if may_install() && !packages.is_empty() {
+        install(&packages)?;
+    }
+    let still: Vec<&Tool> = missing.into_iter().filter(|tool| !is_there(tool)).collect();
+    if still.is_empty() { Ok(()) } else { bail!("{}", advice(&still)) }
+}
+
+fn is_there(tool: &Tool) -> bool {
+    shell::quiet(tool.name, tool.probe)
+}
+
+fn package(source: Source) -> Option<&'static str> {
+    match source {
+        Source::Debian(package) => Some(package),
+        Source::Typed(_) => None,
+    }
+}
+
+fn may_install() -> bool {
+    let root =
+        Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.trim_ascii() == b"0");
+    root && shell::quiet("apt-get", &["--version"])
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    for step in [&["update", "-qq"][..], &["install", "-qq", "--yes", "--no-install-recommends"]] {
+        let mut command = Command::new("apt-get");
+        command.args(step).env("DEBIAN_FRONTEND", "noninteractive");
+        if step[0] == "install" {
+            command.args(packages);
+            println!("tools: installing {} from Debian", packages.join(" "));
+        } else {
+            println!("tools: apt-get update");
+        }
+        // A failure shows in the probe that follows, which knows what is still missing.
+        shell::shown(&mut command)?;
+    }
+    Ok(())
+}
+
+fn advice(missing: &[&Tool]) -> String {
+    let packages: Vec<&str> = missing.iter().filter_map(|tool| package(tool.source)).collect();
+    let mut lines = Vec::new();
+    if !packages.is_empty() {
+        lines.push(format!("sudo apt-get install -y {}", packages.join(" ")));
+    }
+    lines.extend(missing.iter().filter_map(|tool| match tool.source {
+        Source::Debian(_) => None,
+        Source::Typed(line) => Some(line.to_owned()),
+    }));
+    let names: Vec<&str> = missing.iter().map(|tool| tool.name).collect();
+    format!(
+        "{} missing; type:\n  {}\nor go without: cargo xtask test {}",
+        names.join(", "),
+        lines.join("\n  "),
+        names.iter().map(|name| format!("--without {name}")).collect::<Vec<_>>().join(" ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABSENT: Tool = Tool {
+        name: "no-such-program-anywhere",
+        probe: &["--version"],
+        source: Source::Debian("none"),
+        why: "a test",
+    };
+
+    #[test]
+    fn a_missing_tool_is_noticed_and_the_line_to_type_named() {
+        assert!(!is_there(&ABSENT));
+        let advice = advice(&[&ABSENT]);
+        assert!(advice.contains("sudo apt-get install -y none"), "{advice}");
+        assert!(advice.contains("--without no-such-program-anywhere"), "{advice}");
+    }
+
+    #[test]
+    fn this_build_had_a_compiler() {
+        assert!(is_there(&TOOLS[0]), "rustc compiled this test");
+    }
+}

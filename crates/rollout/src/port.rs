@@ -40,19 +40,25 @@ pub trait TrafficRouter: Send + Sync {
 /// missing is started, what is gone is gone. Instances outlive the controller, and are found again
 /// by one that starts anew.
 pub trait Target: Send + Sync {
-    /// Has `set.replicas` instances of the revision, and waits until all of them are ready or one
-    /// of them failed for good.
+    /// Has at least `set.replicas` instances of the revision ready, and answers with all that are.
+    ///
+    /// Where one of those it started fails for good, [`TargetError::NeverReady`], and those that it
+    /// started are gone again.
     fn ensure(
         &self,
         effect: &EffectId,
         set: &InstanceSet,
     ) -> BoxFuture<'_, Result<Vec<Instance>, TargetError>>;
 
-    /// Ends these instances: asks, waits for `drain`, kills. Answers when they are gone.
+    /// Ends instances of a revision: asks, waits for `drain`, kills. Answers when they are gone.
+    ///
+    /// None named: all of them, those still being started included, and an `ensure` that waits
+    /// for them ends.
     fn stop(
         &self,
         effect: &EffectId,
         slot: &SlotId,
+        revision: Revision,
         instances: &[InstanceId],
         drain: Duration,
     ) -> BoxFuture<'_, Result<(), TargetError>>;
@@ -140,6 +146,7 @@ pub struct Route {
     pub groups: Vec<Group>,
     /// Watches every group that is not stable.
     pub guard: Option<Guard>,
+    #[serde(with = "crate::millis")]
     pub request_timeout: Duration,
 }
 
@@ -201,6 +208,7 @@ pub enum TripCause {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
     /// How much time it covers; less than asked where the router started later.
+    #[serde(with = "crate::millis")]
     pub window: Duration,
     pub revisions: BTreeMap<Revision, RevisionStats>,
 }
@@ -246,6 +254,7 @@ pub struct Check {
     pub run: String,
     /// `GRIT_URL`, `GRIT_SERVICE`, `GRIT_VERSION`, `GRIT_ENVIRONMENT`.
     pub env: BTreeMap<String, String>,
+    #[serde(with = "crate::millis")]
     pub timeout: Duration,
 }
 

@@ -59,8 +59,10 @@ pub struct RunSpec {
     pub env: BTreeMap<String, String>,
     pub health: Health,
     /// How long a request may take at the edge.
+    #[serde(with = "crate::millis")]
     pub request_timeout: Duration,
     /// How long an instance may take to finish what it has, before SIGKILL.
+    #[serde(with = "crate::millis")]
     pub drain: Duration,
     pub limits: Limits,
 }
@@ -70,13 +72,16 @@ pub struct RunSpec {
 pub struct Health {
     /// `GET` it: 200 to 299 passes.
     pub path: String,
+    #[serde(with = "crate::millis")]
     pub interval: Duration,
+    #[serde(with = "crate::millis")]
     pub timeout: Duration,
     /// Passes in a row until ready.
     pub healthy_threshold: u32,
     /// Failures in a row until not ready.
     pub unhealthy_threshold: u32,
     /// From start to first ready.
+    #[serde(with = "crate::millis")]
     pub deadline: Duration,
 }
 
@@ -102,6 +107,9 @@ pub struct Rolling {
     /// How many instances at a time, at least 1.
     pub batch: u32,
     pub guard: Option<Guard>,
+    /// At full weight, health watched, before it counts as succeeded and the last old one ends.
+    #[serde(with = "crate::millis")]
+    pub soak: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +119,7 @@ pub struct Canary {
     pub analysis: Option<Analysis>,
     pub guard: Option<Guard>,
     /// At full weight, still measured, before it counts as succeeded.
+    #[serde(with = "crate::millis")]
     pub soak: Duration,
 }
 
@@ -120,7 +129,7 @@ pub struct Canary {
 pub enum Step {
     SetWeight(Weight),
     /// Without a duration: until somebody promotes.
-    Pause(Option<Duration>),
+    Pause(#[serde(with = "crate::millis::option")] Option<Duration>),
     /// Goes on when this has passed; besides the analysis of the whole rollout.
     Analysis(Analysis),
 }
@@ -129,6 +138,7 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Analysis {
     pub metrics: Vec<Metric>,
+    #[serde(with = "crate::millis")]
     pub interval: Duration,
     /// For an analysis step: how many measurements. For that of a whole rollout: none.
     pub count: Option<u32>,
@@ -147,7 +157,11 @@ pub enum Metric {
     /// Share of requests not answered by 5xx, a timeout or a broken connection, in basis points.
     SuccessRate { min: Weight },
     /// The latency that `percentile` (50, 95, 99) of requests stay below.
-    Latency { percentile: u8, max: Duration },
+    Latency {
+        percentile: u8,
+        #[serde(with = "crate::millis")]
+        max: Duration,
+    },
 }
 
 /// Always on, in the edge itself: it does not wait for a measurement, nor for the controller.
@@ -155,6 +169,7 @@ pub enum Metric {
 pub struct Guard {
     /// More failed requests than this share within `window` trip it.
     pub error_rate: Weight,
+    #[serde(with = "crate::millis")]
     pub window: Duration,
     /// Fewer requests within `window` than this never trip it.
     pub min_requests: u64,

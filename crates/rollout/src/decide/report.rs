@@ -1,0 +1,116 @@
+use super::Draft;
+use crate::slot::{Act, Back, Deployment, Event, Phase, Stage, Why};
+use crate::{Endpoint, Group, Instance, InstanceState, Report, Trip};
+
+impl Draft {
+    pub(super) fn report(&mut self, report: &Report) {
+        match report {
+            Report::Instances { instances, .. } => self.instances(instances),
+            Report::Tripped { trip, .. } => {
+                let number = trip.fence.0;
+                if self.slot.active == Some(number) {
+                    self.tripped(number, trip);
+                }
+            }
+        }
+    }
+
+    /// The edge has moved the traffic already; the controller makes it so.
+    pub(super) fn tripped(&mut self, number: u64, trip: &Trip) {
+        let Some(deployment) = self.slot.live(number) else { return };
+        if matches!(deployment.phase, Phase::RollingBack { .. }) {
+            return;
+        }
+        self.record(Event::Tripped { number, trip: Box::new(trip.clone()) });
+        self.give_up(number, Why::Guard(Box::new(trip.clone())));
+    }
+
+    fn instances(&mut self, instances: &[Instance]) {
+        if !self.differs(instances) {
+            return;
+        }
+        let sick = self.unhealthy(instances);
+        let instances = instances.to_vec();
+        self.record(Event::InstancesChanged { instances, at: self.now });
+        if let Some((number, why)) = sick {
+            self.give_up(number, why);
+        }
+        self.refresh();
+    }
+
+    fn differs(&self, instances: &[Instance]) -> bool {
+        let mut told: Vec<&Instance> = instances.iter().collect();
+        told.sort_by_key(|instance| instance.id);
+        let mut known: Vec<&Instance> =
+            self.slot.revisions.values().flat_map(|record| &record.instances).collect();
+        known.sort_by_key(|instance| instance.id);
+        told != known
+    }
+
+    /// An instance of the new revision that died or sickened after it had been verified.
+    fn unhealthy(&self, told: &[Instance]) -> Option<(u64, Why)> {
+        let active = self.slot.active().filter(|active| active.verified)?;
+        if matches!(active.phase, Phase::RollingBack { .. }) {
+            return None;
+        }
+        let known = &self.slot.revisions.get(&active.revision)?.instances;
+        let stays = |instance: &&Instance| !self.slot.leaving.contains(&instance.id);
+        let (instance, reason) = known.iter().filter(stays).find_map(|before| {
+            let now = told.iter().find(|instance| instance.id == before.id);
+            sickness(before, now).map(|reason| (before.id, reason))
+        })?;
+        Some((active.number, Why::Health { instance, reason }))
+    }
+
+    /// Routes follow the instances: one that is not ready, or came back elsewhere, is replaced in
+    /// the route at the weights in force. While an answer to a route is awaited this waits too.
+    pub(super) fn refresh(&mut self) {
+        let awaiting = self.slot.active().is_some_and(|active| {
+            matches!(
+                active.phase,
+                Phase::Moving(Act::Routing(_)) | Phase::RollingBack { back: Back::Routing(_), .. }
+            )
+        });
+        let Some(routing) = self.slot.routing.as_ref().filter(|_| !awaiting) else { return };
+        let last = routing.route.groups.clone();
+        let groups: Vec<Group> = last.iter().filter_map(|group| self.refreshed(group)).collect();
+        let endpoints = |groups: &[Group]| -> Vec<Vec<Endpoint>> {
+            groups.iter().map(|group| group.endpoints.clone()).collect()
+        };
+        if groups.len() != last.len() || endpoints(&groups) == endpoints(&last) {
+            return;
+        }
+        if let Some(route) = self.route(groups) {
+            self.set(None, route);
+        }
+    }
+
+    fn refreshed(&self, group: &Group) -> Option<Group> {
+        let keep = self.slot.active().map_or(usize::MAX, |active| kept(active, group.revision));
+        self.slot.group(group.revision, group.weight, group.stable, keep)
+    }
+}
+
+fn sickness(before: &Instance, now: Option<&Instance>) -> Option<String> {
+    let Some(now) = now else { return Some("it is gone".to_owned()) };
+    let said = |otherwise: &str| now.reason.clone().unwrap_or_else(|| otherwise.to_owned());
+    match now.state {
+        InstanceState::Unhealthy => Some(said("its health check fails")),
+        InstanceState::Failed => Some(said("it failed for good")),
+        _ if now.restarts > before.restarts => Some(said("it died")),
+        InstanceState::Starting | InstanceState::Ready | InstanceState::Stopping => None,
+    }
+}
+
+/// How many instances of a revision the current step routes to; on the way back, all.
+fn kept(active: &Deployment, revision: grit_types::Revision) -> usize {
+    let so_far = active.stages.iter().take(active.step + 1);
+    let count = so_far.rev().find_map(|stage| match stage {
+        Stage::Move { canary, .. } if active.revision == revision => Some(*canary),
+        Stage::Move { stable, .. } => Some(*stable),
+        Stage::Hold { .. } | Stage::Measure(_) => None,
+    });
+    let back = matches!(active.phase, Phase::RollingBack { .. });
+    let count = count.filter(|_| !back).and_then(|count| usize::try_from(count).ok());
+    count.unwrap_or(usize::MAX)
+}

@@ -1,3 +1,30 @@
+//! Pipelines: the plan that every dialect is lowered to, the expressions in it, and the run of a
+//! plan as a decider.
+//!
+//! - [`plan`]: [`Plan`](plan::Plan), jobs, steps, matrices, triggers; one JSON document.
+//! - [`expr`]: GitHub's expression language.
+//! - [`trigger`]: whether a push starts a pipeline.
+//! - [`run`]: what happens to a run: which jobs are ready, what each step does, how it all ends.
+//! - [`schedule`]: which of the ready jobs start now.
+//! - [`builtin`]: what `uses:` means without fetching anybody's code.
+//! - [`Runner`]: what executes steps, from whoever has processes.
+//!
+//! Nothing here reads files, clocks or the environment, and no step is executed here. Text
+//! becomes a plan in `grit-dialect`.
+//!
+//! ```
+//! use grit_pipeline::expr::{Object, Scope, Template};
+//! let template = Template::parse("v${{ inputs.major }}.0", Scope::ANY).unwrap();
+//! let contexts = Object::new().with("inputs", Object::new().with("major", 3.0));
+//! assert_eq!(template.text(&contexts).unwrap(), "v3.0");
+//! ```
 #![forbid(unsafe_code)]
+
+pub mod expr;
+pub mod plan;
 mod port;
+#[cfg(test)]
+mod testing;
+pub mod trigger;
+
 pub use port::*;

@@ -1,0 +1,149 @@
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::error::ExprError;
+use super::eval::Lookup;
+use super::function::{Function, StatusFunction};
+use super::parser::{Expr, Node, Scope};
+use super::template::Template;
+use super::{EvalError, Value};
+use crate::plan::Place;
+
+/// What stands under `if`: an expression, with or without `${{ }}`.
+///
+/// Unless it asks for the status itself, it holds only where everything before succeeded.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    text: String,
+    test: Test,
+    asks_for_status: bool,
+    /// Where the text begins in its file.
+    pub place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Test {
+    Node(Node),
+    /// An expression with text around it is text, and text is true.
+    Mixed(Template),
+}
+
+impl Condition {
+    /// What holds where nothing is written: `success()`.
+    pub fn success() -> Self {
+        let node = Node::Call(Function::Status(StatusFunction::Success), Vec::new());
+        let (text, place) = (String::new(), Place::default());
+        Self { text, test: Test::Node(node), asks_for_status: true, place }
+    }
+
+    /// Reads `text`; an error's offset counts from its beginning.
+    pub fn parse(text: &str, scope: Scope<'_>) -> Result<Self, ExprError> {
+        if text.trim().is_empty() {
+            return Ok(Self::success());
+        }
+        let leading = text.len() - text.trim_start().len();
+        let shift = |error: ExprError| error.shifted(leading);
+        let test = if text.contains("${{") {
+            let template = Template::parse(text.trim(), scope).map_err(shift)?;
+            match template.sole() {
+                Some(expr) => Test::Node(expr.node.clone()),
+                None => Test::Mixed(template),
+            }
+        } else {
+            Test::Node(Expr::parse(text.trim(), scope).map_err(shift)?.node)
+        };
+        let asks_for_status = match &test {
+            Test::Node(node) => node.asks_for_status(),
+            Test::Mixed(template) => template.expressions().any(|e| e.node.asks_for_status()),
+        };
+        Ok(Self { text: text.to_owned(), test, asks_for_status, place: Place::default() })
+    }
+
+    /// The same, found there.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// As it is written; empty where it is not.
+    pub fn source(&self) -> &str {
+        &self.text
+    }
+
+    /// An expression with text around it: always true, which is never what was meant.
+    pub fn is_mixed(&self) -> bool {
+        matches!(self.test, Test::Mixed(_))
+    }
+
+    /// Whether it holds now.
+    pub fn holds(&self, lookup: &dyn Lookup) -> Result<bool, EvalError> {
+        if !self.asks_for_status && !lookup.status(StatusFunction::Success) {
+            return Ok(false);
+        }
+        match &self.test {
+            Test::Node(node) => node.evaluate(lookup).map(|value| value.is_truthy()),
+            Test::Mixed(template) => template.value(lookup).map(|value: Value| value.is_truthy()),
+        }
+    }
+}
+
+impl Default for Condition {
+    fn default() -> Self {
+        Self::success()
+    }
+}
+
+impl PartialEq for Condition {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Condition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text, Scope::ANY).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Value;
+
+    struct After(StatusFunction);
+
+    impl Lookup for After {
+        fn context(&self, _: &str) -> Value {
+            Value::Null
+        }
+
+        fn status(&self, function: StatusFunction) -> bool {
+            function == self.0 || function == StatusFunction::Always
+        }
+
+        fn hash_files(&self, _: &[String]) -> Result<String, String> {
+            Ok(String::new())
+        }
+    }
+
+    #[test]
+    fn success_is_implied_unless_the_status_is_asked_for() {
+        let holds = |text, status| {
+            Condition::parse(text, Scope::ANY).unwrap().holds(&After(status)).unwrap()
+        };
+        assert!(holds("", StatusFunction::Success));
+        assert!(!holds("", StatusFunction::Failure));
+        assert!(!holds("true", StatusFunction::Failure));
+        assert!(holds("always()", StatusFunction::Failure));
+        assert!(holds("${{ !success() }}", StatusFunction::Failure));
+        assert!(holds("${{ false }} ", StatusFunction::Success) == false);
+        assert!(holds("${{ false }} x", StatusFunction::Success));
+    }
+}

@@ -1,0 +1,142 @@
+//! Whether an event starts a pipeline.
+
+mod pattern;
+
+use grit_types::RefName;
+
+use crate::plan::{Filters, Plan};
+
+pub use pattern::{Pattern, PatternError};
+
+/// What was pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushEvent {
+    pub ref_name: RefName,
+    /// Paths from the root of the repository; `None` where they are not known (the first push of
+    /// a branch), and then path filters hold.
+    pub changed_paths: Option<Vec<String>>,
+}
+
+/// Whether this push starts the pipeline.
+pub fn triggers_on(plan: &Plan, push: &PushEvent) -> bool {
+    plan.trigger("push").is_some_and(|trigger| passes(&trigger.filters, push))
+}
+
+/// Whether the pipeline may be started by hand.
+pub fn triggers_by_hand(plan: &Plan) -> bool {
+    plan.trigger("workflow_dispatch").is_some()
+}
+
+fn passes(filters: &Filters, push: &PushEvent) -> bool {
+    let branches = filters.branches.is_some() || filters.branches_ignore.is_some();
+    let tags = filters.tags.is_some() || filters.tags_ignore.is_some();
+    if let Some(tag) = push.ref_name.tag() {
+        let named = [tag.to_owned()];
+        // Paths are not looked at for tags.
+        return selects(&filters.tags, &filters.tags_ignore, &named) && (tags || !branches);
+    }
+    let Some(branch) = push.ref_name.branch() else {
+        return false;
+    };
+    let named = [branch.to_owned()];
+    if !selects(&filters.branches, &filters.branches_ignore, &named) || (tags && !branches) {
+        return false;
+    }
+    match &push.changed_paths {
+        Some(paths) => selects(&filters.paths, &filters.paths_ignore, paths),
+        None => true,
+    }
+}
+
+fn selects(only: &Option<Vec<String>>, ignore: &Option<Vec<String>>, names: &[String]) -> bool {
+    only.as_ref().is_none_or(|patterns| included(patterns, names))
+        && ignore.as_ref().is_none_or(|patterns| !all_ignored(patterns, names))
+}
+
+/// Whether any of `names` is selected: patterns count in their order, `!` takes back what those
+/// before it gave.
+pub fn included(patterns: &[String], names: &[String]) -> bool {
+    let patterns = compiled(patterns);
+    names.iter().any(|name| {
+        patterns.iter().fold(
+            false,
+            |selected, (negative, pattern)| {
+                if pattern.matches(name) { !negative } else { selected }
+            },
+        )
+    })
+}
+
+/// Whether every one of `names` is matched by a pattern; `!pattern` matches what `pattern` does
+/// not.
+pub fn all_ignored(patterns: &[String], names: &[String]) -> bool {
+    let patterns = compiled(patterns);
+    let ignored = |name: &String| {
+        patterns.iter().any(|(negative, pattern)| pattern.matches(name) != *negative)
+    };
+    names.iter().all(ignored)
+}
+
+/// A pattern that cannot be read matches nothing; the dialect has reported it.
+fn compiled(patterns: &[String]) -> Vec<(bool, Pattern)> {
+    let compile = |text: &String| {
+        let (negative, rest) = match text.strip_prefix('!') {
+            Some(rest) => (true, rest),
+            None => (false, text.as_str()),
+        };
+        rest.parse().ok().map(|pattern| (negative, pattern))
+    };
+    patterns.iter().filter_map(compile).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{job, plan};
+
+    fn starts(set: impl FnOnce(&mut Filters), ref_name: &str, paths: Option<&[&str]>) -> bool {
+        let mut plan = plan([job("a", &[])]);
+        set(&mut plan.triggers[0].filters);
+        let changed_paths = paths.map(|paths| paths.iter().map(ToString::to_string).collect());
+        triggers_on(&plan, &PushEvent { ref_name: ref_name.parse().unwrap(), changed_paths })
+    }
+
+    fn list(patterns: &[&str]) -> Option<Vec<String>> {
+        Some(patterns.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn branches_and_tags_shut_each_other_out() {
+        assert!(starts(|_| {}, "refs/heads/main", None));
+        assert!(starts(|_| {}, "refs/tags/v1", None));
+        assert!(!starts(|f| f.tags = list(&["v*"]), "refs/heads/main", None));
+        assert!(!starts(|f| f.branches = list(&["main"]), "refs/tags/main", None));
+        let both = |f: &mut Filters| {
+            f.tags = list(&["v*"]);
+            f.branches = list(&["main"]);
+        };
+        assert!(starts(both, "refs/heads/main", None));
+        assert!(starts(both, "refs/tags/v1", None));
+        assert!(!starts(both, "refs/heads/other", None));
+        assert!(!starts(|_| {}, "refs/grit/base", None));
+    }
+
+    #[test]
+    fn the_last_pattern_that_matches_decides() {
+        let filter = |f: &mut Filters| f.branches = list(&["releases/**", "!releases/**-alpha"]);
+        assert!(starts(filter, "refs/heads/releases/10", None));
+        assert!(!starts(filter, "refs/heads/releases/10-alpha", None));
+    }
+
+    #[test]
+    fn paths_count_for_branches_where_they_are_known() {
+        let filter = |f: &mut Filters| f.paths = list(&["src/**"]);
+        assert!(starts(filter, "refs/heads/main", Some(&["README.md", "src/a.rs"])));
+        assert!(!starts(filter, "refs/heads/main", Some(&["README.md"])));
+        assert!(starts(filter, "refs/heads/main", None));
+        assert!(starts(filter, "refs/tags/v1", Some(&[])));
+        let ignore = |f: &mut Filters| f.paths_ignore = list(&["docs/**"]);
+        assert!(!starts(ignore, "refs/heads/main", Some(&["docs/a.md"])));
+        assert!(starts(ignore, "refs/heads/main", Some(&["docs/a.md", "a.rs"])));
+    }
+}

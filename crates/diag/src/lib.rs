@@ -31,9 +31,9 @@
 //! let source = Source::new("grit.yaml", "replicas: two\nimge: shop/api\n");
 //! let (root, mut diagnostics) = yaml::parse(&source);
 //! if let Some(mut fields) = root.as_ref().and_then(|node| Fields::of(node, &mut diagnostics)) {
-//!     let replicas = fields.integer("replicas", &mut diagnostics); // reports: expected a whole number
+//!     let replicas = fields.integer("replicas", &mut diagnostics); // expected a whole number
 //!     let image = fields.string("image", &mut diagnostics);
-//!     fields.finish(&mut diagnostics); // reports: unknown key `imge`, did you mean `image`?
+//!     fields.finish(&mut diagnostics); // unknown key `imge`, did you mean `image`?
 //!     assert!(replicas.is_none() && image.is_none());
 //! }
 //! assert!(diagnostics.has_errors());

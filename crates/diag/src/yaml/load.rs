@@ -123,8 +123,8 @@ impl Builder<'_> {
                 let pairs = pairs.iter().map(|(key, value)| builder.pair(key, value)).collect();
                 Value::Mapping(builder.settle(pairs))
             }),
-            YamlData::Value(value) => self.scalar(whole, value),
-            _ => self.mistagged(whole),
+            YamlData::Value(value) => self.scalar(whole, Some(value)),
+            _ => self.scalar(whole, None),
         };
         Node { tag, ..node }
     }
@@ -151,45 +151,44 @@ impl Builder<'_> {
     /// child: saphyr ends a collection at the token that follows it.
     fn extent(&self, whole: Span, value: &Value) -> Span {
         let text = self.source.slice(whole);
-        let start = whole.start + offset(Properties::of(text).content);
-        let last = match value {
-            Value::Sequence(items) => items.last().map(|item| item.span.end),
-            Value::Mapping(pairs) => {
-                pairs.iter().map(|(key, value)| key.span.end.max(value.span.end)).max()
-            }
-            _ => None,
-        };
-        let opens = self.source.slice(Span::new(start, whole.end)).starts_with(['[', '{']);
+        let content = whole.start + offset(Properties::of(text).content);
+        let opens = self.source.slice(Span::new(content, whole.end)).starts_with(['[', '{']);
         let closes = self.source.text()[whole.end as usize..].starts_with([']', '}']);
-        let end =
-            if opens && closes { whole.end + 1 } else { last.unwrap_or(start).min(whole.end) };
-        Span::new(start, end)
+        let own = Span::new(content, if opens && closes { whole.end + 1 } else { content });
+        // Merged children stand elsewhere.
+        let is_here = |span: &Span| whole.start <= span.start && span.end <= whole.end;
+        child_spans(value).filter(is_here).fold(own, Span::to)
     }
 
     fn trimmed(&self, span: Span) -> Span {
         Span::new(span.start, span.start + offset(self.source.slice(span).trim_end().len()))
     }
 
-    fn scalar(&mut self, whole: Span, value: &Scalar<'_>) -> Node {
+    /// `value` is what saphyr made of it: nothing, if it does not fit its tag.
+    fn scalar(&mut self, whole: Span, value: Option<&Scalar<'_>>) -> Node {
         let whole = self.trimmed(whole);
         let text = self.source.slice(whole);
         let decoded = match value {
-            Scalar::String(decoded) => Some(self.masked.restore(whole.start, decoded)),
+            Some(Scalar::String(decoded)) => Some(self.masked.restore(whole.start, decoded)),
             _ => None,
         };
-        // Block and plain scalars stand in the file as they are, and only those may start like an
-        // anchor or an alias.
+        // Block and plain scalars stand in the file as they are, and of all scalars only they may
+        // start like an anchor or an alias.
         let is_verbatim =
             decoded.as_deref().is_some_and(|decoded| decoded.starts_with(first_line(text)));
         let alias = properties::alias(text).filter(|_| !is_verbatim);
-        if let Some(target) = alias.and_then(|name| self.alias_target(name, whole)) {
+        if let Some(name) = alias
+            && let Some(target) = self.alias_target(name, whole)
+        {
             return Node { span: whole, ..Node::clone(&target) };
         }
+        self.mistagged += u64::from(value.is_none() && self.copying == 0);
         let properties = if is_verbatim { Properties::none() } else { Properties::of(text) };
         let span = Span::new(whole.start + offset(properties.content), whole.end);
-        let node = match decoded {
-            Some(decoded) => self.string(span, decoded, is_verbatim),
-            None => self.plain(span, value),
+        let node = match (decoded, value) {
+            (Some(decoded), _) => self.string(span, decoded, is_verbatim),
+            (None, Some(value)) => self.plain(span, value),
+            (None, None) => self.tagged(whole, span, properties.tag),
         };
         if let Some(anchor) = properties.anchor.filter(|_| self.copying == 0) {
             self.anchored.insert(anchor.to_owned(), Rc::new(node.clone()));
@@ -235,15 +234,26 @@ impl Builder<'_> {
         Node { span, value, tag: None, raw }
     }
 
-    fn mistagged(&mut self, whole: Span) -> Node {
-        self.mistagged += u64::from(self.copying == 0);
-        let span = self.trimmed(whole);
-        if self.copying == 0 && properties::alias(self.source.slice(span)).is_none() {
+    /// A plain scalar that saphyr found not to fit its tag. It knows fewer spellings of a type than
+    /// the core schema: not `!!bool TRUE`, not `!!null` without a text.
+    fn tagged(&mut self, whole: Span, span: Span, tag: Option<&str>) -> Node {
+        let text = self.source.slice(span);
+        let value = scalar::resolve(text);
+        let fits = match value {
+            Value::Null => tag == Some("!!null"),
+            Value::Bool(_) => tag == Some("!!bool"),
+            Value::Int(_) => tag == Some("!!int"),
+            _ => false,
+        };
+        if !fits && self.copying == 0 {
             self.diagnostics
-                .error(span, codes::TAG_MISMATCH, "this value does not fit its tag")
+                .error(whole, codes::TAG_MISMATCH, "this value does not fit its tag")
                 .help("remove the tag");
         }
-        Node::null(span)
+        match fits && !text.is_empty() {
+            true => Node { span, value, tag: None, raw: Some(text.into()) },
+            false => Node::null(span),
+        }
     }
 
     /// Applies merge keys and drops keys that were set before.
@@ -337,6 +347,16 @@ impl Identity {
             Value::Sequence(_) | Value::Mapping(_) => None,
             other => Some(Self::Other(format!("{other:?}"))),
         }
+    }
+}
+
+fn child_spans(value: &Value) -> Box<dyn Iterator<Item = Span> + '_> {
+    match value {
+        Value::Sequence(items) => Box::new(items.iter().map(|item| item.span)),
+        Value::Mapping(pairs) => {
+            Box::new(pairs.iter().flat_map(|(key, value)| [key.span, value.span]))
+        }
+        _ => Box::new(std::iter::empty()),
     }
 }
 

@@ -38,6 +38,40 @@ fn values_come_with_their_places() {
     assert!(d.is_empty(), "{}", render::plain(&d));
 }
 
+grit_diag::define_codes! {
+    /// A code as another crate declares it.
+    USES_AND_RUN = "E0101", "a step sets both `uses` and `run`", "Split it into two steps.";
+}
+
+#[test]
+fn another_crate_declares_codes_that_are_explained_beside_ours() {
+    let tables = [grit_diag::codes::ALL, ALL];
+    assert_eq!(grit_diag::code::shared_id(&tables), None);
+    assert_eq!(grit_diag::code::explain_in(&tables, "E0101"), Some(USES_AND_RUN));
+}
+
+#[test]
+fn the_example_of_the_crate_docs_reports_both_mistakes() {
+    let report = report("replicas: two\nimge: shop/api\n", |fields, d| {
+        assert!(fields.integer("replicas", d).is_none() && fields.string("image", d).is_none());
+    });
+    insta::assert_snapshot!(report, @r#"
+    error[E0020]: expected a whole number, found a string
+     --> grit.yaml:1:11
+      |
+    1 | replicas: two
+      |           ^^^
+
+    error[E0021]: unknown key `imge`
+     --> grit.yaml:2:1
+      |
+    2 | imge: shop/api
+      | ^^^^
+      |
+      = help: did you mean `image`?
+    "#);
+}
+
 #[test]
 fn a_wrong_type_says_what_was_expected_and_found() {
     let report = report("name: [a]\nfast: 'true'\nretries: 2.5\nenv:\n", |fields, d| {

@@ -200,6 +200,16 @@ fn what_is_not_yaml_is_reported_with_its_place() {
 }
 
 #[test]
+fn core_tags_accept_every_spelling_of_their_type() {
+    let (root, _) = tree("- !!bool FALSE\n- !!null\n- !!int 0x1F\n- !!str 3.10\n- !!float 2\n");
+    let values: Vec<_> =
+        root.as_sequence().unwrap().iter().map(|node| node.value.clone()).collect();
+    let text = Value::String("3.10".into(), Style::Plain);
+    let expected = [Value::Bool(false), Value::Null, Value::Int(31), text, Value::Float(2.0)];
+    assert_eq!(values, expected);
+}
+
+#[test]
 fn nothing_is_null() {
     for text in ["", "\n\n", "# only a comment\n", "---\n", "~"] {
         assert!(tree(text).0.is_null(), "{text:?}");

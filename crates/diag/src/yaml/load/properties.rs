@@ -5,6 +5,8 @@
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Properties<'a> {
     pub(super) anchor: Option<&'a str>,
+    /// As it is written: `!!int`.
+    pub(super) tag: Option<&'a str>,
     /// Where the content starts, in bytes.
     pub(super) content: usize,
 }
@@ -19,15 +21,13 @@ impl<'a> Properties<'a> {
         let mut found = Self::default();
         loop {
             let rest = &text[found.content..];
-            let length = match rest.chars().next() {
-                Some('&') => word(rest).len(),
-                Some('!') => word(rest).len(),
+            let property = word(rest);
+            match rest.chars().next() {
+                Some('&') => found.anchor = Some(&property[1..]),
+                Some('!') => found.tag = Some(property),
                 _ => return found,
-            };
-            if rest.starts_with('&') {
-                found.anchor = Some(&rest[1..length]);
             }
-            found.content += length;
+            found.content += property.len();
             found.content += blank(&text[found.content..]);
         }
     }

@@ -119,28 +119,22 @@ fn try_plant(tree: &Tree, plant: &Plant, verify_clean: bool) -> Result<Fate> {
 /// A check has caught the bug when it failed and its output shows that it was the guard that failed, and not the
 /// compiler or a mistyped command.
 fn judge(checked: &Checked, expect: Option<&str>) -> Fate {
-    const EVIDENCE: &[&str] = &["test result: FAILED", "violation"];
+    let evidence = expect.unwrap_or("test result: FAILED");
     if checked.code == Some(0) {
         return Fate::Missed;
     }
     if checked.timed_out {
         return Fate::Unusable("the check hangs; give what it waits for a deadline".into());
     }
-    let broken =
-        |line: &&str| line.starts_with("error[E") || line.starts_with("error: could not compile");
-    if let Some(line) = checked.output.lines().find(broken) {
-        return Fate::Unusable(format!("the planted code does not compile: {line}"));
-    }
-    let shows = |line: &&str| match expect {
-        Some(text) => line.contains(text),
-        None => EVIDENCE.iter().any(|text| line.contains(text)),
-    };
-    match checked.output.lines().find(shows) {
-        Some(line) => Fate::Caught(line.trim().to_owned()),
-        None => Fate::Unusable(format!(
-            "the check failed without saying `{}`",
-            expect.unwrap_or("test result: FAILED")
-        )),
+    // A denied lint stops the compiler too, so what is expected counts before that; a mistake in the code does not.
+    if let Some(line) = checked.output.lines().find(|line| line.starts_with("error[E")) {
+        Fate::Unusable(format!("the planted code does not compile: {line}"))
+    } else if let Some(line) = checked.output.lines().find(|line| line.contains(evidence)) {
+        Fate::Caught(line.trim().to_owned())
+    } else if checked.output.contains("error: could not compile") {
+        Fate::Unusable("the planted code does not compile".into())
+    } else {
+        Fate::Unusable(format!("the check failed without saying `{evidence}`"))
     }
 }
 
@@ -181,10 +175,12 @@ mod tests {
         assert!(
             matches!(judged(Some(101), failed, None), Fate::Caught(line) if line.starts_with("test result: FAILED"))
         );
-        assert!(matches!(judged(Some(1), "tidy: 1 violation\n", None), Fate::Caught(_)));
+        let tidy = "tidy: 1 violation\n";
+        assert!(matches!(judged(Some(1), tidy, Some("1 violation")), Fate::Caught(_)));
         assert_eq!(judged(Some(0), "test result: ok. 0 passed", None), Fate::Missed);
         for output in [
             "error[E0308]: mismatched types\nerror: could not compile `x`\n",
+            "error: unexpected token\nerror: could not compile `x`\n",
             "error: package ID specification `grit-x` did not match any packages\n",
             "",
         ] {
@@ -197,6 +193,8 @@ mod tests {
         let failed = "oracle: weight out of bounds\ntest result: FAILED. 0 passed; 1 failed\n";
         assert!(matches!(judged(Some(101), failed, Some("weight out of bounds")), Fate::Caught(_)));
         assert!(matches!(judged(Some(101), failed, Some("acknowledged twice")), Fate::Unusable(_)));
+        let lint = "error: use of a disallowed method\nerror: could not compile `x`\n";
+        assert!(matches!(judged(Some(101), lint, Some("disallowed method")), Fate::Caught(_)));
     }
 
     #[test]

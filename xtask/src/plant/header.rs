@@ -14,7 +14,7 @@ pub struct Plant {
     pub check: Vec<String>,
     /// What the bug would do to a user.
     pub why: String,
-    /// Text that the failing check must print; without it, a failed test or a violation.
+    /// Text that the failing check must print; without it, libtest's line of a failed run.
     pub expect: Option<String>,
 }
 

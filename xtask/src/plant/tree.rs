@@ -1,10 +1,7 @@
 use std::{
     fs::File,
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -13,8 +10,10 @@ use tempfile::TempDir;
 use crate::repo::Repo;
 
 /// The longest that one check may take, its build included.
-const CHECK_MAX: Duration = Duration::from_secs(20 * 60);
-const POLL: Duration = Duration::from_millis(50);
+const CHECK_MAX: &str = "20m";
+/// With these timeout(1) says that the deadline came, and that it had to kill.
+const TIMED_OUT: i32 = 124;
+const TIMED_OUT_KILLED: i32 = 137;
 
 /// A scratch worktree of HEAD, gone when dropped.
 pub struct Tree<'a> {
@@ -40,6 +39,8 @@ impl<'a> Tree<'a> {
             .prefix("grit-plant-")
             .tempdir()
             .context("create a scratch folder")?;
+        // A run that was interrupted leaves a record of a folder that is gone.
+        git(&mut repo.git(&["worktree", "prune"]))?;
         let tree = Self { repo, folder, target: target.to_path_buf() };
         let mut add = repo.git(&["worktree", "add", "--quiet", "--detach"]);
         git(add.arg(tree.path()).arg("HEAD"))?;
@@ -74,13 +75,14 @@ impl<'a> Tree<'a> {
         Ok(if output.status.success() { Ok(()) } else { Err(why()) })
     }
 
-    /// Runs `check` to its end or to its deadline, in a process group of its own so that nothing of it stays.
+    /// Runs `check` to its end or to its deadline; then it and all its children are killed.
     pub fn check(&self, check: &[String]) -> Result<Checked> {
-        let (program, args) = check.split_first().context("a check has a program")?;
         let log = self.folder.path().join("log");
         let out = File::create(&log).context("create the log of the check")?;
-        let mut child = Command::new(program)
-            .args(args)
+        // coreutils' timeout is the leader of a process group, so it reaches what cargo has started.
+        let status = Command::new("timeout")
+            .args(["--kill-after=10s", CHECK_MAX])
+            .args(check)
             .current_dir(self.path())
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_TERM_COLOR", "never")
@@ -88,26 +90,11 @@ impl<'a> Tree<'a> {
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("start {program}"))?;
-
-        let deadline = Instant::now() + CHECK_MAX;
-        let mut timed_out = false;
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
-            if Instant::now() >= deadline {
-                timed_out = true;
-                kill_group(child.id());
-                break child.wait()?;
-            }
-            thread::sleep(POLL);
-        };
-        let output =
-            String::from_utf8_lossy(&std::fs::read(&log).context("read the log of the check")?)
-                .into_owned();
+            .status()
+            .context("start timeout (coreutils)")?;
+        let log = std::fs::read(&log).context("read the log of the check")?;
+        let output = String::from_utf8_lossy(&log).into_owned();
+        let timed_out = matches!(status.code(), Some(TIMED_OUT | TIMED_OUT_KILLED));
         Ok(Checked { code: status.code(), timed_out, output })
     }
 }
@@ -119,11 +106,6 @@ impl Drop for Tree<'_> {
             eprintln!("plant: the scratch worktree stays: {error:#}");
         }
     }
-}
-
-fn kill_group(leader: u32) {
-    // The group may be gone already; then there is nothing left to end.
-    let _ = Command::new("kill").args(["-KILL", "--", &format!("-{leader}")]).status();
 }
 
 fn git(command: &mut Command) -> Result<()> {

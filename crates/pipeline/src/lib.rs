@@ -20,9 +20,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod builtin;
 pub mod expr;
 pub mod plan;
 mod port;
+pub mod run;
+pub mod schedule;
+pub mod shell;
 #[cfg(test)]
 mod testing;
 pub mod trigger;

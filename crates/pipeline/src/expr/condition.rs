@@ -70,6 +70,11 @@ impl Condition {
         &self.text
     }
 
+    /// Whether it calls a status function, so that success is not implied.
+    pub fn asks_for_status(&self) -> bool {
+        self.asks_for_status && !self.text.is_empty()
+    }
+
     /// An expression with text around it: always true, which is never what was meant.
     pub fn is_mixed(&self) -> bool {
         matches!(self.test, Test::Mixed(_))

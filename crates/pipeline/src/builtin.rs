@@ -1,0 +1,155 @@
+//! What `uses:` means, without fetching anybody's code.
+//!
+//! Actions that everybody uses are known by name, at any version; they work offline. Others are
+//! refused when their step runs, and say so.
+
+use std::collections::BTreeMap;
+
+use crate::StepAction;
+
+/// What an action comes to here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    Run(StepAction),
+    /// Nothing is done, and people are told.
+    Note(String),
+    /// It cannot be done, and why.
+    Refused(String),
+}
+
+/// Actions that put a program on the path, and the program.
+const TOOLS: &[(&str, &str)] = &[
+    ("dtolnay/rust-toolchain", "cargo"),
+    ("actions-rs/toolchain", "cargo"),
+    ("actions-rust-lang/setup-rust-toolchain", "cargo"),
+    ("moonrepo/setup-rust", "cargo"),
+    ("actions/setup-node", "node"),
+    ("actions/setup-python", "python3"),
+    ("actions/setup-java", "java"),
+    ("actions/setup-go", "go"),
+    ("actions/setup-dotnet", "dotnet"),
+    ("ruby/setup-ruby", "ruby"),
+    ("pnpm/action-setup", "pnpm"),
+    ("oven-sh/setup-bun", "bun"),
+    ("denoland/setup-deno", "deno"),
+    ("astral-sh/setup-uv", "uv"),
+];
+
+const CACHES: &[&str] =
+    &["actions/cache", "actions/cache/restore", "actions/cache/save", "Swatinem/rust-cache"];
+
+const ARTIFACTS: &[&str] = &["actions/upload-artifact", "actions/download-artifact"];
+
+/// The meaning of `uses`, with its evaluated inputs.
+pub fn builtin(uses: &str, with: &BTreeMap<String, String>) -> Builtin {
+    let (action, reference) = uses.split_once('@').unwrap_or((uses, ""));
+    let is = |name: &&str| name.eq_ignore_ascii_case(action);
+    if is(&"actions/checkout") {
+        return checkout(with);
+    }
+    if is(&"taiki-e/install-action") {
+        return install(reference, with);
+    }
+    if let Some((_, program)) = TOOLS.iter().find(|(name, _)| is(name)) {
+        return Builtin::Run(StepAction::Tool { program: (*program).to_owned() });
+    }
+    if CACHES.iter().any(is) {
+        return Builtin::Note(
+            "caches are not kept by this version: as if it were empty".to_owned(),
+        );
+    }
+    if ARTIFACTS.iter().any(is) {
+        return Builtin::Refused(
+            "artifacts between jobs are not kept by this version; \
+             `grit artifact push REF PATH` publishes one"
+                .to_owned(),
+        );
+    }
+    Builtin::Refused(unknown(uses))
+}
+
+fn unknown(uses: &str) -> String {
+    let kind = if uses.starts_with("docker://") {
+        "container actions"
+    } else if uses.starts_with("./") {
+        "actions of the repository"
+    } else {
+        "actions other than the built-in ones"
+    };
+    format!("`{uses}`: {kind} are not run by this version")
+}
+
+fn checkout(with: &BTreeMap<String, String>) -> Builtin {
+    let given = |name: &str| with.get(name).filter(|value| !value.is_empty());
+    if let Some(repository) = given("repository") {
+        return Builtin::Refused(format!(
+            "checking out another repository (`{repository}`) is not done by this version"
+        ));
+    }
+    let fetch_depth = match given("fetch-depth").map(|text| text.trim().parse()) {
+        None => 1,
+        Some(Ok(depth)) => depth,
+        Some(Err(_)) => {
+            return Builtin::Refused("`fetch-depth` must be a number from 0 on".to_owned());
+        }
+    };
+    let (reference, path) = (given("ref").cloned(), given("path").cloned());
+    Builtin::Run(StepAction::Checkout { reference, path, fetch_depth })
+}
+
+/// The tool is the action's version (`@nextest`), or an input.
+fn install(reference: &str, with: &BTreeMap<String, String>) -> Builtin {
+    let wanted = with.get("tool").map_or(reference, String::as_str);
+    let mut tools = wanted.split([',', '\n']).map(str::trim).filter(|tool| !tool.is_empty());
+    match (tools.next(), tools.next()) {
+        (Some(tool), None) => {
+            let name = tool.split('@').next().unwrap_or(tool);
+            let program = if name == "nextest" { "cargo-nextest" } else { name };
+            Builtin::Run(StepAction::Tool { program: program.to_owned() })
+        }
+        (Some(_), Some(_)) => Builtin::Refused(
+            "several tools in one step are not looked for by this version: \
+             one step for each"
+                .to_owned(),
+        ),
+        (None, _) => Builtin::Refused("the action names no tool".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn tool(program: &str) -> Builtin {
+        Builtin::Run(StepAction::Tool { program: program.to_owned() })
+    }
+
+    #[test]
+    fn checkout_takes_its_inputs() {
+        let action = builtin("actions/checkout@v4", &with(&[("fetch-depth", "0"), ("ref", "")]));
+        let wanted = StepAction::Checkout { reference: None, path: None, fetch_depth: 0 };
+        assert_eq!(action, Builtin::Run(wanted));
+        let other = builtin("actions/checkout@v4", &with(&[("repository", "a/b")]));
+        assert!(matches!(other, Builtin::Refused(_)));
+    }
+
+    #[test]
+    fn tools_are_found_on_the_machine() {
+        assert_eq!(builtin("dtolnay/rust-toolchain@1.70", &with(&[])), tool("cargo"));
+        assert_eq!(builtin("taiki-e/install-action@nextest", &with(&[])), tool("cargo-nextest"));
+        let hack = with(&[("tool", "cargo-hack@0.6")]);
+        assert_eq!(builtin("taiki-e/install-action@v2", &hack), tool("cargo-hack"));
+    }
+
+    #[test]
+    fn nothing_pretends_to_have_been_done() {
+        assert!(matches!(builtin("Swatinem/rust-cache@v2", &with(&[])), Builtin::Note(_)));
+        for uses in ["a/b@v1", "./local", "docker://alpine:3", "actions/upload-artifact@v4"] {
+            assert!(matches!(builtin(uses, &with(&[])), Builtin::Refused(_)), "{uses}");
+        }
+    }
+}

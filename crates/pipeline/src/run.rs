@@ -1,0 +1,59 @@
+//! The run of a plan: a decider over `run/ID`.
+//!
+//! A plan's job waits for its needs, is then skipped, refused or expanded (a matrix makes several
+//! jobs of it), and each job takes a slot, is prepared, and does its steps one after the other.
+//! Expressions are evaluated here, at the moment their values are there; what a step is to do is
+//! recorded in `run.step_started` with everything filled in. A run is over when nothing of its
+//! jobs is left on the machine.
+
+mod advance;
+mod command;
+mod context;
+mod decide;
+mod effect;
+mod event;
+mod evolve;
+mod expand;
+mod inputs;
+mod matrix;
+mod state;
+mod step;
+mod view;
+
+pub use command::{Command, Foreign, Outcome, Refusal, Request, SLOTS_DEFAULT, Selection};
+pub use effect::{Concluded, Effect, JobEnding, Timer};
+pub use event::{CancelCause, Cell, Event};
+pub use matrix::MatrixError;
+pub use state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, StepRun};
+pub use view::{JobView, StepView};
+
+use grit_ledger::{Context, Decider};
+
+/// A job that was interrupted is begun anew until it had this many attempts.
+pub const ATTEMPTS_MAX: u32 = 3;
+
+/// No timeout is longer than this, in minutes.
+const TIMEOUT_MINUTES_MAX: u32 = 43_200;
+
+/// The decider of runs.
+pub struct Runs;
+
+impl Decider for Runs {
+    type State = Run;
+    type Command = Command;
+    type Event = Event;
+    type Effect = Effect;
+    type Refusal = Refusal;
+
+    fn decide(state: &Run, command: &Command, context: &Context) -> Result<Vec<Event>, Refusal> {
+        decide::decide(state, command, context)
+    }
+
+    fn evolve(state: Run, event: &Event) -> Run {
+        evolve::evolve(state, event)
+    }
+
+    fn effects(state: &Run, event: &Event) -> Vec<Effect> {
+        effect::effects(state, event)
+    }
+}

@@ -1,0 +1,126 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use grit_types::{CommitId, JobId, Principal, RefName, Repo, RunId, Tenant};
+use serde::{Deserialize, Serialize};
+
+use super::Timer;
+use crate::expr::Value;
+use crate::plan::{JobKey, Plan};
+use crate::{Prepared, StepOutcome};
+
+/// How many jobs of a run are worked on at once, where nothing else is said.
+pub const SLOTS_DEFAULT: u32 = 2;
+
+/// What can be asked of a run, and what comes back from what it asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// The first.
+    Plan(Arc<Request>),
+    /// Ends what is running. Steps that ask for it (`always()`, `cancelled()`) are still done,
+    /// unless it is forced.
+    Cancel {
+        reason: String,
+        force: bool,
+    },
+    Outcome(Outcome),
+}
+
+/// A run that is wanted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    pub run: RunId,
+    pub tenant: Tenant,
+    pub repo: Repo,
+    /// Counts the runs of the pipeline, from 1.
+    pub number: u64,
+    pub plan: Plan,
+    /// `push`, `workflow_dispatch`.
+    pub event: String,
+    pub commit: CommitId,
+    pub ref_name: Option<RefName>,
+    pub actor: Principal,
+    /// As they were typed.
+    pub inputs: BTreeMap<String, String>,
+    /// What `github.event` is.
+    pub payload: Value,
+    /// What `vars` is.
+    pub vars: BTreeMap<String, String>,
+    /// Set for every step: `GRIT_SERVER`, `GRIT_REGISTRY`. No secrets: events hold it.
+    pub env: BTreeMap<String, String>,
+    /// How many jobs are worked on at once; 0 counts as 1.
+    pub slots: u32,
+    pub only: Selection,
+    /// The runner's system: `Linux`, `macOS`.
+    pub os: String,
+    pub foreign: Foreign,
+}
+
+/// Which part of a plan is run. Empty: all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// These jobs and what they need.
+    pub jobs: Vec<JobKey>,
+    /// Of each matrix that has the name, only combinations with the value.
+    pub matrix: BTreeMap<String, String>,
+}
+
+/// What becomes of a job that asks for another system than the runner's (`windows-latest`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Foreign {
+    /// It fails, and says why.
+    #[default]
+    Refuse,
+    /// It is skipped, and says why.
+    Skip,
+    /// It runs all the same.
+    Run,
+}
+
+/// What an effect came to. Each names what it belongs to, so that a late one is known as late.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Prepared {
+        job: JobId,
+        result: Result<Prepared, String>,
+    },
+    StepDone {
+        job: JobId,
+        index: u32,
+        outcome: StepOutcome,
+    },
+    Cleaned {
+        job: JobId,
+        result: Result<(), String>,
+    },
+    Woke(Timer),
+    /// What only had to be done.
+    Done,
+}
+
+/// Why a command changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the run is planned already")]
+    Planned,
+    #[error("there is no such run")]
+    NotPlanned,
+    #[error("the run is over")]
+    Finished,
+    #[error("the pipeline has no jobs")]
+    NoJobs,
+    #[error("the pipeline has no job `{key}`; it has {there}")]
+    NoSuchJob { key: JobKey, there: String },
+    #[error("job `{job}` needs `{need}`, which is not there")]
+    NoSuchNeed { job: JobKey, need: JobKey },
+    #[error("jobs need each other in a circle: {0}")]
+    Cycle(String),
+    #[error("the pipeline has no input `{name}`")]
+    UnknownInput { name: String },
+    #[error("input `{name}` is required")]
+    MissingInput { name: String },
+    #[error("input `{name}` is `{value}`, and must be {wanted}")]
+    WrongInput { name: String, value: String, wanted: String },
+}

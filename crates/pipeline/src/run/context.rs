@@ -1,0 +1,251 @@
+use std::collections::BTreeMap;
+
+use super::state::{Ending, Group, JobRun, Phase, Run};
+use super::{Cell, Request};
+use crate::expr::{Lookup, Object, StatusFunction, Value};
+
+/// What the expressions of a job or a step read.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub(super) run: &'a Run,
+    pub(super) request: &'a Request,
+    pub(super) group: &'a Group,
+    pub(super) cell: Option<CellNames<'a>>,
+    pub(super) job: Option<&'a JobRun>,
+    pub(super) env: Option<&'a BTreeMap<String, String>>,
+}
+
+/// What one combination of a matrix adds.
+#[derive(Clone, Copy)]
+pub(super) struct CellNames<'a> {
+    pub(super) matrix: &'a indexmap::IndexMap<String, Value>,
+    pub(super) index: u32,
+    pub(super) total: u32,
+    pub(super) fail_fast: bool,
+    pub(super) max_parallel: Option<u32>,
+}
+
+impl<'a> Names<'a> {
+    /// Before it is expanded.
+    pub(super) fn of_group(run: &'a Run, request: &'a Request, group: &'a Group) -> Self {
+        Self { run, request, group, cell: None, job: None, env: None }
+    }
+
+    pub(super) fn of_job(run: &'a Run, request: &'a Request, job: &'a JobRun) -> Self {
+        let group = &*run.groups[job.group];
+        let Cell { matrix, index, total, .. } = &*job.cell;
+        let cell = CellNames {
+            matrix,
+            index: *index,
+            total: *total,
+            fail_fast: group.fail_fast,
+            max_parallel: group.max_parallel,
+        };
+        Self { run, request, group, cell: Some(cell), job: Some(job), env: None }
+    }
+
+    pub(super) fn with_env(self, env: &'a BTreeMap<String, String>) -> Self {
+        Self { env: Some(env), ..self }
+    }
+
+    pub(super) fn with_cell(self, cell: CellNames<'a>) -> Self {
+        Self { cell: Some(cell), ..self }
+    }
+
+    fn github(&self) -> Object {
+        let request = self.request;
+        let ref_name = request.ref_name.as_ref();
+        let repository = format!("{}/{}", request.tenant, request.repo);
+        let attempt = self.job.map_or(1, |job| job.attempt);
+        let mut github = Object::new()
+            .with("actor", request.actor.as_str())
+            .with("triggering_actor", request.actor.as_str())
+            .with("event_name", request.event.as_str())
+            .with("event", self.event())
+            .with("sha", request.commit.as_str())
+            .with("ref", ref_name.map_or("", |name| name.as_str()))
+            .with("ref_name", ref_name.map_or("", |name| name.short()))
+            .with("ref_type", ref_type(request))
+            .with("ref_protected", false)
+            .with("head_ref", "")
+            .with("base_ref", "")
+            .with("repository", repository)
+            .with("repository_owner", request.tenant.as_str())
+            .with("run_id", request.run.to_string())
+            .with("run_number", request.number.to_string())
+            .with("run_attempt", attempt.to_string())
+            .with("workflow", request.plan.name.as_str())
+            .with("workflow_sha", request.commit.as_str())
+            .with("job", self.group.key.as_str())
+            .with("server_url", server_url(request))
+            .with("token", "");
+        if let Some(prepared) = self.job.and_then(|job| job.prepared.as_ref()) {
+            github.insert("workspace", &prepared.workspace);
+        }
+        github
+    }
+
+    /// The payload, with the inputs of a start by hand as they were typed.
+    fn event(&self) -> Value {
+        if self.request.inputs.is_empty() {
+            return self.request.payload.clone();
+        }
+        let mut event: Object = match &self.request.payload {
+            Value::Object(members) => (**members).clone(),
+            _ => Object::new(),
+        };
+        event.insert("inputs", self.request.inputs.iter().collect::<Object>());
+        event.into()
+    }
+
+    fn steps(&self) -> Object {
+        let steps = self.job.map(|job| job.steps.as_slice()).unwrap_or_default();
+        let mut object = Object::new();
+        for step in steps {
+            let (Some(id), Some(ending)) = (&step.id, step.ending) else { continue };
+            let conclusion = step.conclusion.unwrap_or(ending);
+            let value = Object::new()
+                .with("outputs", step.outputs.iter().collect::<Object>())
+                .with("outcome", ending.as_str())
+                .with("conclusion", conclusion.as_str());
+            object.insert(id.as_str(), value);
+        }
+        object
+    }
+
+    fn needs(&self) -> Object {
+        let mut object = Object::new();
+        for need in &self.group.needs {
+            let need = &self.run.groups[*need];
+            let result = need.ending().map_or("", Ending::as_str);
+            let outputs: Object = need.outputs.iter().collect();
+            let value = Object::new().with("result", result).with("outputs", outputs);
+            object.insert(need.key.as_str(), value);
+        }
+        object
+    }
+
+    fn strategy(&self) -> Object {
+        let Some(cell) = self.cell else { return Object::new() };
+        let at_once = cell.max_parallel.unwrap_or(cell.total);
+        Object::new()
+            .with("fail-fast", cell.fail_fast)
+            .with("job-index", cell.index)
+            .with("job-total", cell.total)
+            .with("max-parallel", at_once)
+    }
+
+    fn runner(&self) -> Object {
+        let mut runner =
+            Object::new().with("name", "grit").with("environment", "self-hosted").with("debug", "");
+        if let Some(prepared) = self.job.and_then(|job| job.prepared.as_ref()) {
+            runner.insert("os", &prepared.os);
+            runner.insert("arch", &prepared.arch);
+            runner.insert("temp", &prepared.temp);
+            runner.insert("tool_cache", tool_cache(&prepared.temp));
+        }
+        runner
+    }
+
+    fn cancelled(&self) -> bool {
+        match self.job {
+            Some(job) => job.status == Ending::Cancelled,
+            None => self.run.phase == Phase::Cancelling,
+        }
+    }
+
+    fn needs_all(&self) -> bool {
+        !self.cancelled() && self.group.needs.iter().all(|need| self.run.groups[*need].all_good)
+    }
+}
+
+impl Lookup for Names<'_> {
+    fn context(&self, name: &str) -> Value {
+        match name {
+            "github" => self.github().into(),
+            "env" => self.env.into_iter().flatten().collect::<Object>().into(),
+            "vars" => self.request.vars.iter().collect::<Object>().into(),
+            "job" => match self.job {
+                Some(job) => Object::new().with("status", job.status.as_str()).into(),
+                None => Value::Null,
+            },
+            "steps" => self.steps().into(),
+            "runner" => self.runner().into(),
+            // No secret is known here: events hold what expressions give.
+            "secrets" => Object::new().with("GITHUB_TOKEN", "").into(),
+            "strategy" => self.strategy().into(),
+            "matrix" => match self.cell {
+                Some(cell) if !cell.matrix.is_empty() => {
+                    let members = cell.matrix.iter().map(|(name, value)| (name, value.clone()));
+                    members.collect::<Object>().into()
+                }
+                _ => Value::Null,
+            },
+            "needs" => self.needs().into(),
+            "inputs" => {
+                let inputs = self.run.inputs.iter().map(|(name, value)| (name, value.clone()));
+                inputs.collect::<Object>().into()
+            }
+            _ => Value::Null,
+        }
+    }
+
+    fn status(&self, function: StatusFunction) -> bool {
+        match (function, self.job) {
+            (StatusFunction::Always, _) => true,
+            (StatusFunction::Cancelled, _) => self.cancelled(),
+            (StatusFunction::Success, Some(job)) => job.status == Ending::Success,
+            (StatusFunction::Failure, Some(job)) => job.status == Ending::Failure,
+            (StatusFunction::Success, None) => self.needs_all(),
+            (StatusFunction::Failure, None) => {
+                self.group.needs.iter().any(|need| self.run.groups[*need].any_failed)
+            }
+        }
+    }
+
+    fn hash_files(&self, _: &[String]) -> Result<String, String> {
+        Err("files of the workspace cannot be read while a step is planned, in this version"
+            .to_owned())
+    }
+}
+
+/// The variables that every step has, whatever its file sets.
+pub(super) fn default_variables(names: &Names<'_>) -> BTreeMap<String, String> {
+    let Value::Object(github) = names.context("github") else { return BTreeMap::new() };
+    let mut variables = BTreeMap::from([
+        ("GITHUB_ACTIONS".to_owned(), "true".to_owned()),
+        ("RUNNER_NAME".to_owned(), "grit".to_owned()),
+        ("RUNNER_ENVIRONMENT".to_owned(), "self-hosted".to_owned()),
+    ]);
+    let secret_or_large = ["token", "event", "ref_protected"];
+    for (name, value) in github.iter().filter(|(name, _)| !secret_or_large.contains(name)) {
+        variables.insert(format!("GITHUB_{}", name.to_uppercase()), value.to_text());
+    }
+    if let Some(prepared) = names.job.and_then(|job| job.prepared.as_ref()) {
+        for (name, value) in [
+            ("RUNNER_OS", prepared.os.clone()),
+            ("RUNNER_ARCH", prepared.arch.clone()),
+            ("RUNNER_TEMP", prepared.temp.clone()),
+            ("RUNNER_TOOL_CACHE", tool_cache(&prepared.temp)),
+        ] {
+            variables.insert(name.to_owned(), value);
+        }
+    }
+    variables
+}
+
+fn ref_type(request: &Request) -> &'static str {
+    match &request.ref_name {
+        Some(name) if name.tag().is_some() => "tag",
+        Some(_) => "branch",
+        None => "",
+    }
+}
+
+fn server_url(request: &Request) -> &str {
+    request.env.get("GRIT_SERVER").map_or("", String::as_str)
+}
+
+fn tool_cache(temp: &str) -> String {
+    format!("{temp}/tool-cache")
+}

@@ -1,0 +1,304 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use grit_ledger::Context;
+use grit_types::{JobId, Principal};
+
+use super::context::Names;
+use super::state::{Ending, JobPhase, JobRun, Phase, Run};
+use super::step::{self, Next};
+use super::{ATTEMPTS_MAX, CancelCause, Command, Event, Outcome, Refusal, Request, Timer};
+use super::{advance, evolve, inputs};
+use crate::plan::{JOBS_MAX, Job};
+use crate::{Conclusion, Prepared, StepOutcome};
+
+pub(super) fn decide(
+    state: &Run,
+    command: &Command,
+    context: &Context,
+) -> Result<Vec<Event>, Refusal> {
+    match (state.phase, command) {
+        (Phase::New, Command::Plan(request)) => plan(state, request, context),
+        (Phase::New, Command::Cancel { .. }) => Err(Refusal::NotPlanned),
+        (Phase::New | Phase::Finished(_), Command::Outcome(_)) => Ok(Vec::new()),
+        (Phase::Finished(_), Command::Cancel { .. }) => Err(Refusal::Finished),
+        (Phase::Running | Phase::Cancelling | Phase::Finished(_), Command::Plan(_)) => {
+            Err(Refusal::Planned)
+        }
+        (Phase::Running | Phase::Cancelling, Command::Cancel { reason, force }) => {
+            let mut draft = Draft::new(state, context);
+            draft.cancel(reason, *force);
+            Ok(draft.events)
+        }
+        (Phase::Running | Phase::Cancelling, Command::Outcome(outcome)) => {
+            let mut draft = Draft::new(state, context);
+            draft.outcome(outcome);
+            Ok(draft.events)
+        }
+    }
+}
+
+fn plan(state: &Run, request: &Arc<Request>, context: &Context) -> Result<Vec<Event>, Refusal> {
+    check(request)?;
+    let inputs = inputs::inputs(request)?;
+    let mut request = request.clone();
+    if request.payload != request.payload.sorted() {
+        let payload = request.payload.sorted();
+        Arc::make_mut(&mut request).payload = payload;
+    }
+    let mut draft = Draft::new(state, context);
+    draft.emit(Event::Planned { request, inputs, at: context.now });
+    advance::advance(&mut draft);
+    Ok(draft.events)
+}
+
+fn check(request: &Request) -> Result<(), Refusal> {
+    let plan = &request.plan;
+    if plan.jobs.is_empty() || plan.jobs.len() > JOBS_MAX {
+        return Err(Refusal::NoJobs);
+    }
+    if let Some(key) = request.only.jobs.iter().find(|key| !plan.jobs.contains_key(*key)) {
+        let there: Vec<&str> = plan.jobs.keys().map(|key| key.as_str()).collect();
+        return Err(Refusal::NoSuchJob { key: key.clone(), there: there.join(", ") });
+    }
+    for job in plan.jobs.values() {
+        if let Some(need) = job.needs.iter().find(|need| !plan.jobs.contains_key(*need)) {
+            return Err(Refusal::NoSuchNeed { job: job.key.clone(), need: need.clone() });
+        }
+    }
+    match plan.cycle() {
+        Some(cycle) => {
+            let keys: Vec<&str> = cycle.iter().map(|key| key.as_str()).collect();
+            Err(Refusal::Cycle(keys.join(" → ")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The state as the events decided so far leave it.
+pub(super) struct Draft<'a> {
+    pub(super) run: Run,
+    pub(super) events: Vec<Event>,
+    pub(super) context: &'a Context,
+}
+
+impl<'a> Draft<'a> {
+    fn new(state: &Run, context: &'a Context) -> Self {
+        Self { run: state.clone(), events: Vec::new(), context }
+    }
+
+    pub(super) fn emit(&mut self, event: Event) {
+        evolve::apply(&mut self.run, &event);
+        self.events.push(event);
+    }
+
+    pub(super) fn request(&self) -> Option<Arc<Request>> {
+        self.run.request.clone()
+    }
+
+    fn principal(&self) -> Principal {
+        self.context.actor.principal.clone()
+    }
+
+    fn cancel(&mut self, reason: &str, force: bool) {
+        if self.run.phase == Phase::Cancelling && !force {
+            return;
+        }
+        let (by, at) = (self.principal(), self.context.now);
+        self.emit(Event::CancelRequested { reason: reason.to_owned(), by, force, at });
+        for index in 0..self.run.jobs.len() {
+            self.cancel_job(index, CancelCause::Requested, force);
+        }
+        advance::advance(self);
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Prepared { job, result } => self.prepared(*job, result),
+            Outcome::StepDone { job, index, outcome } => self.step_done(*job, *index, outcome),
+            Outcome::Cleaned { job, result } => {
+                if self.run.left_over.contains(job) {
+                    let problem = result.as_ref().err().cloned();
+                    self.emit(Event::JobCleaned { job: *job, problem });
+                    advance::advance(self);
+                }
+            }
+            Outcome::Woke(Timer::Timeout { job }) => {
+                if let Some(index) = self.run.index_of(*job) {
+                    self.cancel_job(index, CancelCause::TimedOut, false);
+                }
+            }
+            Outcome::Woke(Timer::Grace { job }) => {
+                let cause = self.run.job(*job).and_then(|job| job.cancelled);
+                if let (Some(index), Some(cause)) = (self.run.index_of(*job), cause) {
+                    self.cancel_job(index, cause, true);
+                }
+            }
+            Outcome::Done => {}
+        }
+    }
+
+    fn prepared(&mut self, id: JobId, result: &Result<Prepared, String>) {
+        let Some(job) = self.run.job(id).filter(|job| job.phase == JobPhase::Preparing) else {
+            return;
+        };
+        let ready = match result {
+            Ok(prepared) => {
+                let mut job = job.clone();
+                job.prepared = Some(prepared.clone());
+                self.job_env(&job).map(|env| (prepared.clone(), env))
+            }
+            Err(problem) => Err(format!("its workspace could not be made: {problem}")),
+        };
+        match ready {
+            Ok((prepared, env)) => {
+                self.emit(Event::JobPrepared { job: id, prepared, env });
+                self.go_on(id);
+            }
+            Err(why) => self.finish_job(id, Ending::Failure, Some(why)),
+        }
+        advance::advance(self);
+    }
+
+    /// What the pipeline and the job set for every step.
+    fn job_env(&self, job: &JobRun) -> Result<BTreeMap<String, String>, String> {
+        let Some(request) = self.request() else { return Ok(BTreeMap::new()) };
+        let group = &self.run.groups[job.group];
+        let names = Names::of_job(&self.run, &request, job);
+        let planned = self.run.planned(group);
+        let all = request.plan.env.iter().chain(planned.into_iter().flat_map(|job| &job.env));
+        let mut env = BTreeMap::new();
+        for (name, template) in all {
+            let value = template.text(&names).map_err(|error| format!("env `{name}`: {error}"))?;
+            env.insert(name.clone(), value);
+        }
+        Ok(env)
+    }
+
+    fn step_done(&mut self, id: JobId, index: u32, outcome: &StepOutcome) {
+        let Some(job) = self.run.job(id).filter(|job| job.phase == JobPhase::Running(index)) else {
+            return;
+        };
+        let (at, interrupted) = (self.context.now, outcome.conclusion == Conclusion::Interrupted);
+        if interrupted && job.attempt < ATTEMPTS_MAX && job.status != Ending::Cancelled {
+            let next = JobId::derived(at, format!("{id}/{}", job.attempt + 1).as_bytes());
+            self.emit(Event::JobInterrupted { job: id, next, at });
+            return advance::advance(self);
+        }
+        let ending = match outcome.conclusion {
+            Conclusion::Exited(0) => Ending::Success,
+            Conclusion::Cancelled => Ending::Cancelled,
+            Conclusion::Exited(_)
+            | Conclusion::TimedOut
+            | Conclusion::Interrupted
+            | Conclusion::Unable(_) => Ending::Failure,
+        };
+        let conclusion = match ending {
+            Ending::Failure if !interrupted && self.step_may_fail(job, index) => Ending::Success,
+            other => other,
+        };
+        let outcome = Box::new(outcome.clone());
+        self.emit(Event::StepFinished { job: id, index, outcome, ending, conclusion, at });
+        if interrupted {
+            let why = format!("the runner died under it {ATTEMPTS_MAX} times");
+            self.finish_job(id, Ending::Failure, Some(why));
+        } else {
+            self.go_on(id);
+        }
+        if self.run.job(id).is_none_or(|job| job.phase.is_finished()) {
+            advance::advance(self);
+        }
+    }
+
+    fn step_may_fail(&self, job: &JobRun, index: u32) -> bool {
+        let Some(request) = self.request() else { return false };
+        let group = &self.run.groups[job.group];
+        let step = self.run.planned(group).and_then(|planned| planned.steps.get(index as usize));
+        let names = Names::of_job(&self.run, &request, job).with_env(&job.env);
+        step.is_some_and(|step| step::may_fail(step.continue_on_error.as_ref(), &names))
+    }
+
+    /// Begins the next step that is to be done, or ends the job.
+    fn go_on(&mut self, id: JobId) {
+        let Some(request) = self.request() else { return };
+        loop {
+            let Some(job) = self.run.job(id) else { return };
+            let group = &self.run.groups[job.group];
+            let steps = self.run.planned(group).map(|job| job.steps.as_slice());
+            let step = steps.unwrap_or_default().get(job.steps.len());
+            let (Some(step), false) = (step, job.halted) else { break };
+            let at = self.context.now;
+            match step::next(&self.run, &request, job, step) {
+                Next::Start(spec) => {
+                    return self.emit(Event::StepStarted { job: id, spec, at });
+                }
+                Next::Settle { index, title, ending, conclusion, note } => {
+                    self.emit(Event::StepSettled {
+                        job: id,
+                        index,
+                        title,
+                        ending,
+                        conclusion,
+                        note,
+                        at,
+                    });
+                }
+            }
+        }
+        if let Some(job) = self.run.job(id) {
+            let (ending, why) = (job.status, job.cancelled.map(|cause| cause.text().to_owned()));
+            self.finish_job(id, ending, why);
+        }
+    }
+
+    /// Ends a job; where its matrix fails fast, the others of it as well.
+    pub(super) fn finish_job(&mut self, id: JobId, mut ending: Ending, mut why: Option<String>) {
+        let (Some(request), Some(job)) = (self.request(), self.run.job(id)) else { return };
+        let group = job.group;
+        let names = Names::of_job(&self.run, &request, job).with_env(&job.env);
+        let planned = self.run.planned(&self.run.groups[group]);
+        let may_fail =
+            planned.is_some_and(|job| step::may_fail(job.continue_on_error.as_ref(), &names));
+        let outputs = match planned.filter(|_| job.prepared.is_some()) {
+            Some(planned) => outputs(planned, &names),
+            None => Ok(BTreeMap::new()),
+        };
+        let outputs = outputs.unwrap_or_else(|problem| {
+            ending = Ending::Failure;
+            why.get_or_insert(problem);
+            BTreeMap::new()
+        });
+        let tolerated = may_fail && ending == Ending::Failure;
+        let at = self.context.now;
+        self.emit(Event::JobFinished { job: id, ending, tolerated, outputs, why, at });
+        if ending == Ending::Failure && !tolerated && self.run.groups[group].fail_fast {
+            for index in self.run.groups[group].jobs.clone() {
+                self.cancel_job(index, CancelCause::FailFast, false);
+            }
+        }
+    }
+
+    fn cancel_job(&mut self, index: usize, cause: CancelCause, halt: bool) {
+        let job = &self.run.jobs[index];
+        let (id, at) = (job.id, self.context.now);
+        match job.phase {
+            JobPhase::Queued => {
+                self.finish_job(id, Ending::Cancelled, Some(cause.text().to_owned()));
+            }
+            JobPhase::Preparing | JobPhase::Ready | JobPhase::Running(_) => {
+                if job.cancelled.is_none() || (halt && !job.halted) {
+                    self.emit(Event::JobCancelling { job: id, cause, halt, at });
+                }
+            }
+            JobPhase::Finished { .. } => {}
+        }
+    }
+}
+
+fn outputs(job: &Job, names: &Names<'_>) -> Result<BTreeMap<String, String>, String> {
+    let output = |(name, template): (&String, &crate::expr::Template)| {
+        let value = template.text(names).map_err(|error| format!("output `{name}`: {error}"))?;
+        Ok((name.clone(), value))
+    };
+    job.outputs.iter().map(output).collect()
+}

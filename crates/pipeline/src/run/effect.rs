@@ -1,0 +1,134 @@
+use std::time::Duration;
+
+use grit_types::{CommitId, JobId, RefName, Repo, RunId, Tenant, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Ending, Event, Run};
+use crate::plan::JobKey;
+use crate::{JobSpec, StepSpec};
+
+/// How long the steps of a cancelled job that still want to be done may take.
+const GRACE: Duration = Duration::from_secs(300);
+
+/// What must be done; see [`crate::Runner`] for how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Answer with [`super::Outcome::Prepared`].
+    PrepareJob(JobSpec),
+    /// Answer with [`super::Outcome::StepDone`].
+    StartStep(Box<StepSpec>),
+    /// Answer with [`super::Outcome::Done`]; the step that ends answers for itself.
+    CancelJob { job: JobId },
+    /// Answer with [`super::Outcome::Cleaned`].
+    CleanJob { job: JobId },
+    /// Answer with [`super::Outcome::Woke`] then.
+    WakeAt { at: Timestamp, timer: Timer },
+    /// Tell the repository that the run is over; answer with [`super::Outcome::Done`].
+    Conclude(Box<Concluded>),
+}
+
+/// What a wake-up is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Timer {
+    /// The job has had its time.
+    Timeout { job: JobId },
+    /// The cancelled job has had time to tidy up.
+    Grace { job: JobId },
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Concluded {
+    pub run: RunId,
+    pub tenant: Tenant,
+    pub repo: Repo,
+    pub commit: CommitId,
+    pub ref_name: Option<RefName>,
+    /// The pipeline's name.
+    pub pipeline: String,
+    pub number: u64,
+    pub ending: Ending,
+    /// What each job of the plan came to, in its order.
+    pub jobs: Vec<JobEnding>,
+    pub started: Timestamp,
+    pub ended: Timestamp,
+}
+
+/// What a job of the plan came to, all its combinations together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobEnding {
+    pub key: JobKey,
+    pub ending: Ending,
+}
+
+pub(super) fn effects(run: &Run, event: &Event) -> Vec<Effect> {
+    match event {
+        Event::JobStarted { job, deadline, .. } => {
+            let timer = Timer::Timeout { job: *job };
+            let mut effects = vec![Effect::WakeAt { at: *deadline, timer }];
+            effects.extend(job_spec(run, *job).map(Effect::PrepareJob));
+            effects
+        }
+        Event::StepStarted { spec, .. } => vec![Effect::StartStep(spec.clone())],
+        Event::JobCancelling { job, halt, at, .. } => {
+            let mut effects = vec![Effect::CancelJob { job: *job }];
+            if !halt {
+                let (at, timer) = (at.after(GRACE), Timer::Grace { job: *job });
+                effects.push(Effect::WakeAt { at, timer });
+            }
+            effects
+        }
+        Event::JobFinished { job, .. } if run.left_over.contains(job) => {
+            vec![Effect::CleanJob { job: *job }]
+        }
+        Event::JobInterrupted { job, .. } => vec![Effect::CleanJob { job: *job }],
+        Event::Finished { ending, at } => concluded(run, *ending, *at)
+            .map(|c| Effect::Conclude(Box::new(c)))
+            .into_iter()
+            .collect(),
+        Event::Planned { .. }
+        | Event::JobExpanded { .. }
+        | Event::JobSkipped { .. }
+        | Event::JobPrepared { .. }
+        | Event::StepFinished { .. }
+        | Event::StepSettled { .. }
+        | Event::JobFinished { .. }
+        | Event::JobCleaned { .. }
+        | Event::CancelRequested { .. } => Vec::new(),
+    }
+}
+
+fn job_spec(run: &Run, job: JobId) -> Option<JobSpec> {
+    let request = run.request.as_ref()?;
+    Some(JobSpec {
+        job,
+        run: request.run,
+        tenant: request.tenant.clone(),
+        repo: request.repo.clone(),
+        commit: request.commit.clone(),
+        ref_name: request.ref_name.clone(),
+    })
+}
+
+fn concluded(run: &Run, ending: Ending, ended: Timestamp) -> Option<Concluded> {
+    let request = run.request.as_ref()?;
+    let job_ending = |group: &super::Group| {
+        let ending = group.ending().unwrap_or(Ending::Skipped);
+        JobEnding { key: group.key.clone(), ending }
+    };
+    Some(Concluded {
+        run: request.run,
+        tenant: request.tenant.clone(),
+        repo: request.repo.clone(),
+        commit: request.commit.clone(),
+        ref_name: request.ref_name.clone(),
+        pipeline: request.plan.name.clone(),
+        number: request.number,
+        ending,
+        jobs: run.groups.iter().map(|group| job_ending(group)).collect(),
+        started: run.started,
+        ended,
+    })
+}

@@ -1,0 +1,129 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use grit_types::{JobId, Principal, Timestamp};
+use indexmap::IndexMap;
+use indexmap::map::serde_seq;
+use serde::{Deserialize, Serialize};
+
+use super::{Ending, Request};
+use crate::expr::Value;
+use crate::plan::JobKey;
+use crate::{Prepared, StepOutcome, StepSpec};
+
+/// What happened to a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data")]
+pub enum Event {
+    #[serde(rename = "run.planned")]
+    Planned {
+        #[serde(with = "crate::plan::shared")]
+        request: Arc<Request>,
+        /// As their kinds want them, with defaults.
+        inputs: BTreeMap<String, Value>,
+        at: Timestamp,
+    },
+    /// Its needs are done, its condition holds: these are the jobs it comes to.
+    #[serde(rename = "run.job_expanded")]
+    JobExpanded {
+        key: JobKey,
+        cells: Vec<Cell>,
+        fail_fast: bool,
+        max_parallel: Option<u32>,
+        /// What the file asks for that is not done.
+        notes: Vec<String>,
+    },
+    /// Nothing of it is run.
+    #[serde(rename = "run.job_skipped")]
+    JobSkipped { key: JobKey, ending: Ending, why: String },
+    /// It takes a slot.
+    #[serde(rename = "run.job_started")]
+    JobStarted { job: JobId, attempt: u32, deadline: Timestamp, at: Timestamp },
+    /// Its workspace is there; `env` is what its steps have in common.
+    #[serde(rename = "run.job_prepared")]
+    JobPrepared { job: JobId, prepared: Prepared, env: BTreeMap<String, String> },
+    #[serde(rename = "run.step_started")]
+    StepStarted { job: JobId, spec: Box<StepSpec>, at: Timestamp },
+    /// `ending` is what the step came to, `conclusion` the same unless it may fail.
+    #[serde(rename = "run.step_finished")]
+    StepFinished {
+        job: JobId,
+        index: u32,
+        outcome: Box<StepOutcome>,
+        ending: Ending,
+        conclusion: Ending,
+        at: Timestamp,
+    },
+    /// It came to this without being started, and why.
+    #[serde(rename = "run.step_settled")]
+    StepSettled {
+        job: JobId,
+        index: u32,
+        title: String,
+        ending: Ending,
+        conclusion: Ending,
+        note: String,
+        at: Timestamp,
+    },
+    /// Its running step is ended; `halt`: and no other is begun.
+    #[serde(rename = "run.job_cancelling")]
+    JobCancelling { job: JobId, cause: CancelCause, halt: bool, at: Timestamp },
+    /// The runner died under it: it is begun anew as `next`.
+    #[serde(rename = "run.job_interrupted")]
+    JobInterrupted { job: JobId, next: JobId, at: Timestamp },
+    /// `tolerated`: it may fail without failing the run.
+    #[serde(rename = "run.job_finished")]
+    JobFinished {
+        job: JobId,
+        ending: Ending,
+        tolerated: bool,
+        outputs: BTreeMap<String, String>,
+        why: Option<String>,
+        at: Timestamp,
+    },
+    /// Nothing of it is left on the machine, or so far as `problem` says.
+    #[serde(rename = "run.job_cleaned")]
+    JobCleaned { job: JobId, problem: Option<String> },
+    #[serde(rename = "run.cancel_requested")]
+    CancelRequested { reason: String, by: Principal, force: bool, at: Timestamp },
+    #[serde(rename = "run.finished")]
+    Finished { ending: Ending, at: Timestamp },
+}
+
+/// One combination of a matrix; a job without one has one cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    pub job: JobId,
+    pub name: String,
+    /// Empty without a matrix. In JSON: a list of pairs.
+    #[serde(with = "serde_seq")]
+    pub matrix: IndexMap<String, Value>,
+    /// Place among `total`, from 0.
+    pub index: u32,
+    pub total: u32,
+    /// The runner that is asked for.
+    pub runs_on: Vec<String>,
+}
+
+/// Why a job is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelCause {
+    /// Somebody cancelled the run.
+    Requested,
+    /// Another combination of its matrix failed.
+    FailFast,
+    /// It took longer than `timeout-minutes`.
+    TimedOut,
+}
+
+impl CancelCause {
+    /// For people.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Requested => "the run was cancelled",
+            Self::FailFast => "another job of its matrix failed",
+            Self::TimedOut => "it took longer than its timeout",
+        }
+    }
+}

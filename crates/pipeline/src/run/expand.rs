@@ -1,0 +1,166 @@
+use grit_types::{JobId, Timestamp};
+
+use super::context::{CellNames, Names};
+use super::matrix::{Combination, combinations};
+use super::state::{Ending, Group, Phase, Run};
+use super::{Cell, Event, Request};
+use crate::expr::{Template, Value};
+use crate::plan::Job;
+
+/// What becomes of a job of the plan whose needs are done.
+pub(super) fn expand(run: &Run, request: &Request, group: &Group, now: Timestamp) -> Event {
+    let key = group.key.clone();
+    let skipped = |ending, why: String| Event::JobSkipped { key: key.clone(), ending, why };
+    let Some(job) = run.planned(group) else {
+        return skipped(Ending::Failure, "the plan does not have it".to_owned());
+    };
+    let names = Names::of_group(run, request, group);
+    match job.condition.holds(&names) {
+        Ok(true) => {}
+        Ok(false) if run.phase == Phase::Cancelling => {
+            return skipped(Ending::Cancelled, "the run was cancelled".to_owned());
+        }
+        Ok(false) => return skipped(Ending::Skipped, unmet(run, job, group)),
+        Err(error) => return skipped(Ending::Failure, format!("if: {error}")),
+    }
+    if let Some(stopper) = job.unsupported.iter().find(|unsupported| unsupported.stops) {
+        let (key, place) = (&stopper.key, stopper.place);
+        let file = &request.plan.file;
+        let why = format!("`{key}` ({file}:{place}) is not done by this version of Grit");
+        return skipped(Ending::Failure, why);
+    }
+    match expanded(request, job, &names, now) {
+        Ok(event) => event,
+        Err(why) => skipped(Ending::Failure, why),
+    }
+}
+
+fn unmet(run: &Run, job: &Job, group: &Group) -> String {
+    let own = "its condition does not hold".to_owned();
+    if job.condition.asks_for_status() {
+        return own;
+    }
+    match group.needs.iter().map(|need| &run.groups[*need]).find(|need| !need.all_good) {
+        Some(need) => match need.ending() {
+            Some(Ending::Success) | None => {
+                format!("a job before `{}` did not succeed", need.key)
+            }
+            Some(ending) => format!("`{}` came to {ending}", need.key),
+        },
+        None => own,
+    }
+}
+
+fn expanded(
+    request: &Request,
+    job: &Job,
+    names: &Names<'_>,
+    now: Timestamp,
+) -> Result<Event, String> {
+    let fail_fast = match setting(job.fail_fast.as_ref(), "fail-fast", names)? {
+        None => true,
+        Some(value) => value.to_flag().ok_or("`fail-fast` must be true or false")?,
+    };
+    let max_parallel = match setting(job.max_parallel.as_ref(), "max-parallel", names)? {
+        None => None,
+        Some(value) => Some(positive(&value).ok_or("`max-parallel` must be a number above 0")?),
+    };
+    let all = match &job.matrix {
+        None => vec![Combination::new()],
+        Some(matrix) => combinations(matrix, names).map_err(|error| error.to_string())?,
+    };
+    let total = u32::try_from(all.len()).unwrap_or(u32::MAX);
+    let mut cells = Vec::new();
+    for (index, matrix) in (0..total).zip(all) {
+        if !wanted(request, &matrix) {
+            continue;
+        }
+        let cell = CellNames { matrix: &matrix, index, total, fail_fast, max_parallel };
+        let names = names.with_cell(cell);
+        let name = name(job, &matrix, &names)?;
+        let runs_on = labels(job, &names)?;
+        let id = JobId::derived(now, format!("{}/{}/{index}", request.run, job.key).as_bytes());
+        cells.push(Cell { job: id, name, matrix, index, total, runs_on });
+    }
+    if cells.is_empty() {
+        return Err("no combination of its matrix is what was asked for".to_owned());
+    }
+    let note = |key: &String| format!("`{key}` is not done by this version of Grit");
+    let notes = job.unsupported.iter().map(|unsupported| note(&unsupported.key)).collect();
+    Ok(Event::JobExpanded { key: job.key.clone(), cells, fail_fast, max_parallel, notes })
+}
+
+fn setting(
+    template: Option<&Template>,
+    key: &str,
+    names: &Names<'_>,
+) -> Result<Option<Value>, String> {
+    let value = template.map(|template| template.value(names)).transpose();
+    value.map_err(|error| format!("{key}: {error}"))
+}
+
+fn positive(value: &Value) -> Option<u32> {
+    let number = value.to_number();
+    let whole = (1.0..=f64::from(u32::MAX)).contains(&number) && number.fract() == 0.0;
+    whole.then_some(number as u32)
+}
+
+fn wanted(request: &Request, matrix: &Combination) -> bool {
+    let same = |(name, value): (&String, &String)| {
+        matrix.get(name).is_none_or(|own| own.to_text() == *value)
+    };
+    request.only.matrix.iter().all(same)
+}
+
+/// As GitHub calls it: the values stand behind a name that does not say them itself.
+fn name(job: &Job, matrix: &Combination, names: &Names<'_>) -> Result<String, String> {
+    let plain = match &job.name {
+        Some(name) => match name.as_literal() {
+            Some("") => job.key.to_string(),
+            Some(literal) => literal.to_owned(),
+            None => return name.text(names).map_err(|error| format!("name: {error}")),
+        },
+        None => job.key.to_string(),
+    };
+    if matrix.is_empty() {
+        return Ok(plain);
+    }
+    let mut leaves = Vec::new();
+    matrix.values().for_each(|value| collect_leaves(value, &mut leaves));
+    Ok(format!("{plain} ({})", leaves.join(", ")))
+}
+
+fn collect_leaves(value: &Value, leaves: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect_leaves(item, leaves)),
+        Value::Object(members) => {
+            members.iter().for_each(|(_, member)| collect_leaves(member, leaves));
+        }
+        primitive => leaves.push(primitive.to_text()),
+    }
+}
+
+fn labels(job: &Job, names: &Names<'_>) -> Result<Vec<String>, String> {
+    let mut labels = Vec::new();
+    for template in &job.runs_on {
+        match template.value(names).map_err(|error| format!("runs-on: {error}"))? {
+            Value::Array(items) => labels.extend(items.iter().map(Value::to_text)),
+            value => labels.push(value.to_text()),
+        }
+    }
+    Ok(labels)
+}
+
+/// The system that the labels ask for, where it is another than `os`.
+pub(super) fn foreign<'a>(runs_on: &'a [String], os: &str) -> Option<&'a str> {
+    let system = |label: &str| {
+        let label = label.to_ascii_lowercase();
+        [("windows", "windows"), ("macos", "macos"), ("ubuntu", "linux"), ("linux", "linux")]
+            .into_iter()
+            .find(|(prefix, _)| label.starts_with(prefix))
+            .map(|(_, system)| system)
+    };
+    let here = os.to_ascii_lowercase();
+    let other = |label: &&String| system(label).is_some_and(|system| system != here);
+    runs_on.iter().find(other).map(String::as_str)
+}

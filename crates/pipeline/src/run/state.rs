@@ -1,0 +1,208 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use grit_types::{JobId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{CancelCause, Cell, Request};
+use crate::Prepared;
+use crate::expr::Value;
+use crate::plan::{Job, JobKey};
+
+/// A run, folded from its stream. Copies share what does not change.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// Set by the first event.
+    pub request: Option<Arc<Request>>,
+    pub phase: Phase,
+    pub inputs: Arc<BTreeMap<String, Value>>,
+    /// The jobs of the plan that are wanted, in its order.
+    pub groups: Vec<Arc<Group>>,
+    /// What they came to, in the order of their expansion.
+    pub jobs: Vec<Arc<JobRun>>,
+    /// Jobs, earlier attempts too, that may have something on the machine.
+    pub left_over: BTreeSet<JobId>,
+    pub started: Timestamp,
+    pub ended: Option<Timestamp>,
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Not planned.
+    #[default]
+    New,
+    Running,
+    /// Somebody cancelled it, and something still runs.
+    Cancelling,
+    Finished(Ending),
+}
+
+/// How a step, a job or a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    Success,
+    Failure,
+    Cancelled,
+    Skipped,
+}
+
+impl Ending {
+    /// GitHub's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Cancelled => "cancelled",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A job of the plan, with all its combinations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    pub key: JobKey,
+    /// Indexes into [`Run::groups`].
+    pub needs: Vec<usize>,
+    pub phase: GroupPhase,
+    /// Indexes into [`Run::jobs`].
+    pub jobs: Vec<usize>,
+    pub fail_fast: bool,
+    pub max_parallel: Option<u32>,
+    pub outputs: BTreeMap<String, String>,
+    pub notes: Vec<String>,
+    /// Why it was not run.
+    pub why: Option<String>,
+    /// It and everything it needs, directly or not, succeeded.
+    pub all_good: bool,
+    /// It or something that it needs, directly or not, failed.
+    pub any_failed: bool,
+}
+
+/// Where a job of the plan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupPhase {
+    /// For what it needs.
+    Waiting,
+    Expanded,
+    Done(Ending),
+}
+
+impl Group {
+    /// What all of it came to.
+    pub fn ending(&self) -> Option<Ending> {
+        match self.phase {
+            GroupPhase::Done(ending) => Some(ending),
+            GroupPhase::Waiting | GroupPhase::Expanded => None,
+        }
+    }
+}
+
+/// One job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobRun {
+    /// Another one for each attempt.
+    pub id: JobId,
+    /// Index into [`Run::groups`].
+    pub group: usize,
+    pub cell: Arc<Cell>,
+    /// From 1.
+    pub attempt: u32,
+    pub phase: JobPhase,
+    /// How it goes: success until something fails.
+    pub status: Ending,
+    pub cancelled: Option<CancelCause>,
+    /// No further step is begun.
+    pub halted: bool,
+    /// Those that were started or settled, in order.
+    pub steps: Vec<StepRun>,
+    /// What its steps have in common, and what steps wrote to `GITHUB_ENV` since.
+    pub env: BTreeMap<String, String>,
+    /// What steps wrote to `GITHUB_PATH`, the newest first.
+    pub path: Vec<String>,
+    pub prepared: Option<Prepared>,
+    pub started: Option<Timestamp>,
+    pub ended: Option<Timestamp>,
+    pub why: Option<String>,
+}
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobPhase {
+    /// For a slot.
+    Queued,
+    /// Its workspace is being made.
+    Preparing,
+    /// Between two steps.
+    Ready,
+    /// At the step of that index.
+    Running(u32),
+    Finished {
+        ending: Ending,
+        tolerated: bool,
+    },
+}
+
+impl JobPhase {
+    /// Whether it has a slot.
+    pub fn is_busy(self) -> bool {
+        matches!(self, Self::Preparing | Self::Ready | Self::Running(_))
+    }
+
+    /// Whether it is over.
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::Finished { .. })
+    }
+}
+
+/// A step that was started or settled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepRun {
+    pub id: Option<JobKey>,
+    pub title: String,
+    /// What it came to; `None` while it runs.
+    pub ending: Option<Ending>,
+    /// The same, unless it may fail.
+    pub conclusion: Option<Ending>,
+    pub outputs: BTreeMap<String, String>,
+    pub started: Timestamp,
+    pub ended: Option<Timestamp>,
+    pub note: String,
+}
+
+impl Run {
+    /// The job of that id, in its current attempt.
+    pub fn job(&self, id: JobId) -> Option<&JobRun> {
+        self.index_of(id).map(|index| &*self.jobs[index])
+    }
+
+    pub(super) fn index_of(&self, id: JobId) -> Option<usize> {
+        self.jobs.iter().position(|job| job.id == id)
+    }
+
+    pub(super) fn group_of(&self, key: &JobKey) -> Option<usize> {
+        self.groups.iter().position(|group| group.key == *key)
+    }
+
+    /// What the plan says of a job.
+    pub fn planned(&self, group: &Group) -> Option<&Job> {
+        self.request.as_ref()?.plan.jobs.get(&group.key)
+    }
+
+    /// Whether it is over.
+    pub fn ending(&self) -> Option<Ending> {
+        match self.phase {
+            Phase::Finished(ending) => Some(ending),
+            Phase::New | Phase::Running | Phase::Cancelling => None,
+        }
+    }
+}

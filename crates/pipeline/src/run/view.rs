@@ -1,0 +1,99 @@
+use grit_types::{JobId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::state::{Ending, Group, JobPhase, JobRun, Run, StepRun};
+use crate::plan::JobKey;
+
+/// A job as pages and tables show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobView {
+    /// `None` for a job of the plan that was not expanded.
+    pub job: Option<JobId>,
+    pub key: JobKey,
+    pub name: String,
+    /// `waiting`, `queued`, `preparing`, `running`, or what it came to.
+    pub state: String,
+    pub ending: Option<Ending>,
+    pub attempt: u32,
+    pub started: Option<Timestamp>,
+    pub ended: Option<Timestamp>,
+    pub why: Option<String>,
+    /// What the file asks for that is not done.
+    pub notes: Vec<String>,
+    pub steps: Vec<StepView>,
+}
+
+/// A step as pages and tables show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepView {
+    pub index: u32,
+    pub title: String,
+    /// `running`, or what it came to.
+    pub state: String,
+    pub ending: Option<Ending>,
+    pub started: Timestamp,
+    pub ended: Option<Timestamp>,
+    pub note: String,
+}
+
+impl Run {
+    /// Every job, in the plan's order, those of a matrix together.
+    pub fn views(&self) -> Vec<JobView> {
+        let of_group = |group: &std::sync::Arc<Group>| match group.jobs.as_slice() {
+            [] => vec![unexpanded(group)],
+            jobs => jobs.iter().map(|job| view(group, &self.jobs[*job])).collect(),
+        };
+        self.groups.iter().flat_map(of_group).collect()
+    }
+}
+
+fn unexpanded(group: &Group) -> JobView {
+    let state = group.ending().map_or("waiting", Ending::as_str).to_owned();
+    JobView {
+        job: None,
+        key: group.key.clone(),
+        name: group.key.to_string(),
+        state,
+        ending: group.ending(),
+        attempt: 0,
+        started: None,
+        ended: None,
+        why: group.why.clone(),
+        notes: group.notes.clone(),
+        steps: Vec::new(),
+    }
+}
+
+fn view(group: &Group, job: &JobRun) -> JobView {
+    let (state, ending) = match job.phase {
+        JobPhase::Queued => ("queued", None),
+        JobPhase::Preparing => ("preparing", None),
+        JobPhase::Ready | JobPhase::Running(_) => ("running", None),
+        JobPhase::Finished { ending, .. } => (ending.as_str(), Some(ending)),
+    };
+    JobView {
+        job: Some(job.id),
+        key: group.key.clone(),
+        name: job.cell.name.clone(),
+        state: state.to_owned(),
+        ending,
+        attempt: job.attempt,
+        started: job.started,
+        ended: job.ended,
+        why: job.why.clone(),
+        notes: group.notes.clone(),
+        steps: (0..).zip(&job.steps).map(|(index, step)| step_view(index, step)).collect(),
+    }
+}
+
+fn step_view(index: u32, step: &StepRun) -> StepView {
+    StepView {
+        index,
+        title: step.title.clone(),
+        state: step.ending.map_or("running", Ending::as_str).to_owned(),
+        ending: step.ending,
+        started: step.started,
+        ended: step.ended,
+        note: step.note.clone(),
+    }
+}

@@ -1,0 +1,384 @@
+//! What people and programs ask of the control plane.
+
+use std::sync::Arc;
+
+use grit_ledger::{Journal, RowQuery, StorageError, StreamId};
+use grit_rollout::slot::{Command as SlotCommand, Trigger};
+use grit_rollout::{Report, SlotId};
+use grit_types::{
+    Actor, Clock, CommitId, DeploymentId, Digest, Entropy, Environment, Revision, Role, RunId,
+    Service, Tenant,
+};
+use serde::de::DeserializeOwned;
+
+use crate::aggregate::Command;
+use crate::carry::plan::run_stream;
+use crate::pipelines;
+use crate::ports::{RepoId, Source, SourceError};
+use crate::project::{COMMITS, DEPLOYMENTS, RUNS, SLOTS};
+use crate::reactor::{Handle, Receipt, Submission, SubmitError};
+use crate::repo::{self, RefUpdate};
+use crate::request::{self, Wanted};
+use crate::view::{CommitView, DeploymentView, RunView, SlotView};
+
+/// Why something asked for did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("there is no version `{version}`{}", listed(.known))]
+    UnknownVersion { version: String, known: Vec<String> },
+    #[error("{kind} `{name}` is not in grit.yaml{}", listed(.known))]
+    Unknown { kind: &'static str, name: String, known: Vec<String> },
+    #[error("{version} has no built artifact for `{image}`{hint}")]
+    NotBuilt { version: String, image: String, hint: String },
+    #[error("commit {0} has no grit.yaml")]
+    NoConfig(CommitId),
+    #[error("grit.yaml of {commit} cannot be used")]
+    BadConfig { commit: CommitId, rendered: String },
+    #[error("{0}")]
+    NotFound(String),
+    #[error("the control process is overloaded")]
+    Panicked,
+}
+
+fn listed(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) }
+}
+
+/// The control plane, as one thing to ask.
+#[derive(Clone)]
+pub struct Control {
+    handle: Handle,
+    journal: Arc<dyn Journal>,
+    source: Arc<dyn Source>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    tenant: Tenant,
+}
+
+/// A deployment that somebody asks for by name.
+#[derive(Clone, Debug)]
+pub struct Deploy {
+    pub at: RepoId,
+    pub service: Service,
+    pub environment: Environment,
+    /// A tag, a branch or a commit id.
+    pub version: String,
+    /// Strategy by name; none: that of `grit.yaml`.
+    pub strategy: Option<String>,
+}
+
+/// What a person does to a slot.
+#[derive(Clone, Debug)]
+pub enum Steer {
+    Promote { full: bool },
+    Pause,
+    Resume,
+    Abort { reason: String },
+    Retry,
+    Rollback { to: Option<Revision> },
+    Approve { number: Option<u64>, roles: Vec<Role> },
+    Reject { number: Option<u64>, reason: String },
+}
+
+impl Control {
+    /// A control plane over a running reactor.
+    pub fn new(
+        tenant: Tenant,
+        handle: Handle,
+        journal: Arc<dyn Journal>,
+        source: Arc<dyn Source>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { handle, journal, source, clock, entropy, tenant }
+    }
+
+    /// The tenant whose server this is.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// Moves whenever something was appended.
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.handle.changes()
+    }
+
+    async fn submit(
+        &self,
+        stream: StreamId,
+        command: Command,
+        actor: Actor,
+    ) -> Result<Receipt, ControlError> {
+        Ok(self.handle.submit(Submission { stream, command, actor }).await?)
+    }
+
+    /// Takes note of a push.
+    pub async fn push(
+        &self,
+        at: &RepoId,
+        updates: Vec<RefUpdate>,
+        actor: Actor,
+    ) -> Result<Receipt, ControlError> {
+        let command = Command::Repo(repo::Command::Push { updates });
+        self.submit(at.stream(), command, actor).await
+    }
+
+    /// Takes note of an artifact that a job pushed.
+    pub async fn publish(
+        &self,
+        at: &RepoId,
+        commit: CommitId,
+        image: String,
+        artifact: Digest,
+        run: Option<RunId>,
+        actor: Actor,
+    ) -> Result<Receipt, ControlError> {
+        let command = Command::Repo(repo::Command::Publish { commit, image, artifact, run });
+        self.submit(at.stream(), command, actor).await
+    }
+
+    /// Cancels a run.
+    pub async fn cancel_run(
+        &self,
+        run: RunId,
+        reason: String,
+        actor: Actor,
+    ) -> Result<Receipt, ControlError> {
+        let command = grit_pipeline::run::Command::Cancel { reason, force: false };
+        self.submit(run_stream(run), Command::Run(command), actor).await
+    }
+
+    /// Steers what is in a slot.
+    pub async fn steer(
+        &self,
+        slot: &SlotId,
+        steer: Steer,
+        actor: Actor,
+    ) -> Result<Receipt, ControlError> {
+        let id = DeploymentId::new(self.clock.now(), self.entropy.as_ref());
+        let command = match steer {
+            Steer::Promote { full } => SlotCommand::Promote { full },
+            Steer::Pause => SlotCommand::Pause,
+            Steer::Resume => SlotCommand::Resume,
+            Steer::Abort { reason } => SlotCommand::Abort { reason },
+            Steer::Retry => SlotCommand::Retry { id },
+            Steer::Rollback { to } => SlotCommand::Rollback { to, id },
+            Steer::Approve { number, roles } => SlotCommand::Approve { number, roles },
+            Steer::Reject { number, reason } => SlotCommand::Reject { number, reason },
+        };
+        self.submit(slot.stream(), Command::Slot(command), actor).await
+    }
+
+    /// Takes what a target or a router noticed; never waits.
+    pub fn report(&self, report: Report) {
+        let (Report::Instances { slot, .. } | Report::Tripped { slot, .. }) = &report;
+        let submission = Submission {
+            stream: slot.stream(),
+            command: Command::Slot(SlotCommand::Report(report)),
+            actor: Actor::grit("observer"),
+        };
+        if !self.handle.tell(submission) {
+            tracing::warn!("a report was dropped; the next one repairs it");
+        }
+    }
+
+    /// Requests a deployment of a version that was built.
+    pub async fn deploy(&self, deploy: Deploy, actor: Actor) -> Result<DeploymentId, ControlError> {
+        let commit = self.version(&deploy.at, &deploy.version).await?;
+        let config = self.configuration(&deploy.at, &commit).await?;
+        let (service, environment) = named(&config, &deploy)?;
+        let artifact = self.artifact(&deploy, &commit, &service.image).await?;
+        let slot = SlotId {
+            tenant: deploy.at.tenant.clone(),
+            repo: deploy.at.repo.clone(),
+            environment: environment.name.clone(),
+            service: service.name.clone(),
+        };
+        let current = request::current(self.journal.as_ref(), &slot).await?;
+        let from = request::deployed(current.as_ref());
+        let (at, to) = (deploy.at.clone(), commit.clone());
+        let changes = self
+            .blocking(move |source| source.changes(&at, from.as_ref(), &to, request::CHANGES_MAX))
+            .await?;
+        let authors =
+            request::authors(self.journal.as_ref(), &deploy.at, &commit, &changes).await?;
+        let id = DeploymentId::new(self.clock.now(), self.entropy.as_ref());
+        let wanted = Wanted {
+            id,
+            slot: slot.clone(),
+            version: deploy.version.clone(),
+            commit,
+            artifact,
+            trigger: Trigger::Manual,
+            requested_by: actor.principal.clone(),
+            needs: vec![],
+        };
+        let request = request::complete(&wanted, service, environment, changes, authors);
+        let command = Command::Slot(SlotCommand::Request(Box::new(request)));
+        self.submit(slot.stream(), command, actor).await?;
+        Ok(id)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Source) -> Result<T, SourceError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let source = self.source.clone();
+        let joined = tokio::task::spawn_blocking(move || work(source.as_ref())).await;
+        Ok(joined.map_err(|_| ControlError::Panicked)??)
+    }
+
+    async fn version(&self, at: &RepoId, version: &str) -> Result<CommitId, ControlError> {
+        let (place, text) = (at.clone(), version.to_owned());
+        if let Some(commit) = self.blocking(move |s| s.resolve(&place, &text)).await? {
+            return Ok(commit);
+        }
+        let place = at.clone();
+        let tags = self.blocking(move |source| source.tags(&place)).await?;
+        let known = tags.into_iter().map(|(name, _)| name).take(10).collect();
+        Err(ControlError::UnknownVersion { version: version.to_owned(), known })
+    }
+
+    async fn configuration(
+        &self,
+        at: &RepoId,
+        commit: &CommitId,
+    ) -> Result<grit_rollout::config::Config, ControlError> {
+        let (place, wanted) = (at.clone(), commit.clone());
+        let read = self.blocking(move |s| pipelines::configuration(s, &place, &wanted)).await?;
+        match read {
+            Some(Ok(config)) => Ok(config),
+            Some(Err(rendered)) => {
+                Err(ControlError::BadConfig { commit: commit.clone(), rendered })
+            }
+            None => Err(ControlError::NoConfig(commit.clone())),
+        }
+    }
+
+    async fn artifact(
+        &self,
+        deploy: &Deploy,
+        commit: &CommitId,
+        image: &str,
+    ) -> Result<Digest, ControlError> {
+        let known = self.commit(&deploy.at, commit).await?;
+        let artifact = known.as_ref().and_then(|view| view.state.artifacts.get(image).copied());
+        artifact.ok_or_else(|| {
+            let hint = match known {
+                None => "; push it first, so that it is built".to_owned(),
+                Some(view) if view.state.problems.is_empty() => "; is its run over?".to_owned(),
+                Some(view) => format!("; {}", view.state.problems.join("; ")),
+            };
+            ControlError::NotBuilt {
+                version: deploy.version.clone(),
+                image: image.to_owned(),
+                hint,
+            }
+        })
+    }
+
+    /// A commit that was pushed, and what came of it.
+    pub async fn commit(
+        &self,
+        at: &RepoId,
+        commit: &CommitId,
+    ) -> Result<Option<CommitView>, ControlError> {
+        let query =
+            RowQuery { key: Some(format!("{}/{commit}", at.repo)), ..self.query(COMMITS, None, 1) };
+        Ok(self.views(&query).await?.pop())
+    }
+
+    /// The newest commits of a repository.
+    pub async fn commits(
+        &self,
+        at: &RepoId,
+        limit: usize,
+    ) -> Result<Vec<CommitView>, ControlError> {
+        self.views(&self.query(COMMITS, Some(at.repo.to_string()), limit)).await
+    }
+
+    /// All slots below a scope (`shop`, `shop/production`), by name.
+    pub async fn slots(&self, scope: Option<String>) -> Result<Vec<SlotView>, ControlError> {
+        let mut slots: Vec<SlotView> = self.views(&self.query(SLOTS, scope, 0)).await?;
+        slots.sort_by(|a, b| (&a.environment, &a.service).cmp(&(&b.environment, &b.service)));
+        Ok(slots)
+    }
+
+    /// The newest deployments below a scope, newest first.
+    pub async fn deployments(
+        &self,
+        scope: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<DeploymentView>, ControlError> {
+        self.views(&self.query(DEPLOYMENTS, scope, limit)).await
+    }
+
+    /// A deployment.
+    pub async fn deployment(
+        &self,
+        id: DeploymentId,
+    ) -> Result<Option<DeploymentView>, ControlError> {
+        let query = RowQuery { key: Some(id.to_string()), ..self.query(DEPLOYMENTS, None, 1) };
+        Ok(self.views(&query).await?.pop())
+    }
+
+    /// The newest runs of a repository.
+    pub async fn runs(&self, at: &RepoId, limit: usize) -> Result<Vec<RunView>, ControlError> {
+        self.views(&self.query(RUNS, Some(at.repo.to_string()), limit)).await
+    }
+
+    /// A run.
+    pub async fn run(&self, id: RunId) -> Result<Option<RunView>, ControlError> {
+        let query = RowQuery { key: Some(id.to_string()), ..self.query(RUNS, None, 1) };
+        Ok(self.views(&query).await?.pop())
+    }
+
+    fn query(&self, table: &str, scope: Option<String>, limit: usize) -> RowQuery {
+        RowQuery {
+            table: table.to_owned(),
+            tenant: Some(self.tenant.clone()),
+            scope,
+            limit,
+            ..RowQuery::default()
+        }
+    }
+
+    async fn views<T: DeserializeOwned>(&self, query: &RowQuery) -> Result<Vec<T>, ControlError> {
+        let rows = self.journal.rows(query).await?;
+        let view = |row: grit_ledger::Row| match serde_json::from_value(row.body) {
+            Ok(view) => Some(view),
+            Err(error) => {
+                tracing::warn!(key = row.key, %error, "a row of another version is left out");
+                None
+            }
+        };
+        Ok(rows.into_iter().filter_map(view).collect())
+    }
+}
+
+fn named<'a>(
+    config: &'a grit_rollout::config::Config,
+    deploy: &Deploy,
+) -> Result<
+    (&'a grit_rollout::config::ServiceConfig, &'a grit_rollout::config::EnvironmentConfig),
+    ControlError,
+> {
+    let service = config.service(&deploy.service).ok_or_else(|| ControlError::Unknown {
+        kind: "service",
+        name: deploy.service.to_string(),
+        known: config.services.iter().map(|service| service.name.to_string()).collect(),
+    })?;
+    let environment =
+        config.environment(&deploy.environment).ok_or_else(|| ControlError::Unknown {
+            kind: "environment",
+            name: deploy.environment.to_string(),
+            known: config.environments.iter().map(|e| e.name.to_string()).collect(),
+        })?;
+    Ok((service, environment))
+}

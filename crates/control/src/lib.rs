@@ -1,0 +1,28 @@
+//! The control plane: commands come in, are decided, become events; events oblige to effects;
+//! what came of an effect is the next command.
+//!
+//! - [`Control`] is what people and programs ask.
+//! - [`reactor`] is the one place where things happen in order; its core is pure.
+//! - [`carry`](PortCarrier) carries effects out through the [`Ports`].
+//! - [`repo`] decides what is built from a push and where it goes.
+//! - [`relay`] carries the journal's events on, into the ledger of the repository concerned.
+//! - [`view`] is what pages and the command line show; its rows are part of every append.
+//!
+//! It knows no HTTP, no git, no process and no SQL: those come in through ports.
+#![forbid(unsafe_code)]
+
+pub mod aggregate;
+mod carry;
+mod control;
+pub mod pipelines;
+pub mod ports;
+pub mod project;
+pub mod reactor;
+pub mod relay;
+pub mod repo;
+mod request;
+pub mod view;
+
+pub use carry::{PortCarrier, Ports};
+pub use control::{Control, ControlError, Deploy, Steer};
+pub use grit_rollout::slot;

@@ -1,0 +1,60 @@
+//! Reading what a commit says of itself: its pipelines, and its `grit.yaml`.
+
+use grit_diag::{Diagnostics, Source as Text, render};
+use grit_pipeline::plan::Plan;
+use grit_rollout::config::{self, Config};
+use grit_types::CommitId;
+
+use crate::ports::{RepoId, Source, SourceError};
+
+/// Where GitHub's workflows are.
+const WORKFLOWS: &str = ".github/workflows";
+/// What is deployed where and how.
+pub const CONFIG: &str = "grit.yaml";
+
+/// The pipelines of a commit, and what is wrong with those that cannot be read.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub plans: Vec<Plan>,
+    /// Rendered for people.
+    pub problems: Vec<String>,
+}
+
+/// Reads every pipeline of a commit.
+pub fn read(source: &dyn Source, at: &RepoId, commit: &CommitId) -> Result<Found, SourceError> {
+    let mut found = Found::default();
+    for name in source.list(at, commit, WORKFLOWS)? {
+        if !name.ends_with(".yml") && !name.ends_with(".yaml") {
+            continue;
+        }
+        let path = format!("{WORKFLOWS}/{name}");
+        let Some(bytes) = source.read(at, commit, &path)? else { continue };
+        let text = Text::new(&path, String::from_utf8_lossy(&bytes).into_owned());
+        let (plan, diagnostics) = grit_dialect::github::lower(&text);
+        match plan {
+            Some(plan) if !diagnostics.has_errors() => found.plans.push(plan),
+            _ => found.problems.push(rendered(&diagnostics)),
+        }
+    }
+    Ok(found)
+}
+
+/// Reads the `grit.yaml` of a commit: `Ok(None)` where it has none, the problems where it cannot
+/// be used.
+pub fn configuration(
+    source: &dyn Source,
+    at: &RepoId,
+    commit: &CommitId,
+) -> Result<Option<Result<Config, String>>, SourceError> {
+    let Some(bytes) = source.read(at, commit, CONFIG)? else { return Ok(None) };
+    let text = Text::new(CONFIG, String::from_utf8_lossy(&bytes).into_owned());
+    let (config, diagnostics) = config::parse(&text);
+    Ok(Some(match config {
+        Some(config) if !diagnostics.has_errors() => Ok(config),
+        _ => Err(rendered(&diagnostics)),
+    }))
+}
+
+fn rendered(diagnostics: &Diagnostics) -> String {
+    render::plain(diagnostics)
+}

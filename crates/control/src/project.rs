@@ -1,0 +1,112 @@
+//! The rows that pages read, brought up to date in the transaction of the append.
+
+use grit_ledger::{Row, StreamId};
+use grit_pipeline::run::Run;
+use grit_rollout::slot::Slot;
+use grit_types::Tenant;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::repo;
+use crate::view::{CommitView, DeploymentView, RunView, SlotView};
+
+/// Deployments, one row each.
+pub const DEPLOYMENTS: &str = "deployments";
+/// Slots, one row each: what is there now.
+pub const SLOTS: &str = "slots";
+/// Runs, one row each.
+pub const RUNS: &str = "runs";
+/// Commits, one row each.
+pub const COMMITS: &str = "commits";
+
+/// The rows of a slot: itself, and the deployments that it still remembers.
+pub(crate) fn slot(slot: &Slot) -> Vec<Row> {
+    let Some(view) = SlotView::new(slot) else { return vec![] };
+    let scope = format!("{}/{}/{}", view.repo, view.environment, view.service);
+    let status = view.deployment.as_ref().map(|deployment| deployment.status.to_string());
+    let mut rows: Vec<Row> =
+        slot.deployments.values().map(|d| deployment(slot, d, &scope)).collect();
+    rows.push(Row {
+        table: SLOTS.to_owned(),
+        key: scope.clone(),
+        tenant: view.tenant_id.clone(),
+        scope,
+        status: status.unwrap_or_default(),
+        order: 0,
+        body: body(&view),
+    });
+    rows
+}
+
+fn deployment(slot: &Slot, deployment: &grit_rollout::slot::Deployment, scope: &str) -> Row {
+    let view = DeploymentView::new(slot, deployment);
+    Row {
+        table: DEPLOYMENTS.to_owned(),
+        key: view.id.to_string(),
+        tenant: view.tenant_id.clone(),
+        scope: scope.to_owned(),
+        status: view.status.to_string(),
+        order: view.created_at.millis(),
+        body: body(&view),
+    }
+}
+
+/// The row of a run.
+pub(crate) fn run(state: &Run) -> Vec<Row> {
+    let Some(view) = RunView::new(state) else { return vec![] };
+    vec![Row {
+        table: RUNS.to_owned(),
+        key: view.id.to_string(),
+        tenant: view.tenant_id.clone(),
+        scope: view.repo.to_string(),
+        status: view.status.clone(),
+        order: view.started_at.millis(),
+        body: body(&view),
+    }]
+}
+
+/// The rows of the commits that events are about.
+pub(crate) fn repo<E>(
+    stream: &StreamId,
+    state: &repo::State,
+    events: &[(String, Value, E)],
+) -> Vec<Row> {
+    let mut parts = stream.parts();
+    let (Some(tenant), Some(repo)) = (parts.next(), parts.next()) else { return vec![] };
+    let Ok(tenant) = tenant.parse::<Tenant>() else { return vec![] };
+    let mut commits: Vec<&str> = events.iter().flat_map(|(_, data, _)| named(data)).collect();
+    commits.sort_unstable();
+    commits.dedup();
+    let known = commits.into_iter().filter_map(|commit| {
+        let commit = commit.parse().ok()?;
+        state.commits.get(&commit).map(|state| (commit, state))
+    });
+    known
+        .map(|(commit, state)| {
+            let status = if state.succeeded() { "succeeded" } else { "open" };
+            let refs = state.refs.iter().cloned().collect();
+            let view = CommitView { commit, refs, state: state.clone() };
+            Row {
+                table: COMMITS.to_owned(),
+                key: format!("{repo}/{}", view.commit),
+                tenant: tenant.clone(),
+                scope: repo.to_owned(),
+                status: status.to_owned(),
+                order: state.pushed_at.millis(),
+                body: body(&view),
+            }
+        })
+        .collect()
+}
+
+/// Events of a repository name commits as `commit`, a push as `refs[].commit`.
+fn named(data: &Value) -> Vec<&str> {
+    let pushed = data["refs"].as_array().into_iter().flatten();
+    let commits = pushed.map(|pushed| &pushed["commit"]).chain([&data["commit"]]);
+    commits.filter_map(Value::as_str).collect()
+}
+
+/// A view is plain data: it always serialises.
+fn body(view: &impl Serialize) -> Value {
+    serde_json::to_value(view).expect("a view is plain data")
+}

@@ -1,0 +1,146 @@
+//! The relay: carries the journal's events on, in their order, each at least once.
+//!
+//! So far it has one consumer: the audit lane of the repository concerned, which gets one summary
+//! for each run and deployment that is over. The summary follows from the journal's event alone,
+//! so that one that is written twice is the same event, and readers see it once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grit_ledger::{Cause, Event, Journal, Lane, Recorded, RowQuery};
+use grit_types::{Actor, Sequence};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::carry::chain;
+use crate::ports::{RepoId, Source, SourceError};
+use crate::project::{DEPLOYMENTS, RUNS};
+
+/// The relay's name among the journal's consumers.
+const CONSUMER: &str = "audit";
+/// Events read at once.
+const PAGE: usize = 256;
+/// How long to wait before what failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Kind of the summary of a deployment.
+pub const DEPLOYMENT_SUMMARY: &str = "deployment.summary";
+/// Kind of the summary of a run.
+pub const RUN_SUMMARY: &str = "run.summary";
+
+/// Carries events on until it is dropped.
+pub struct Relay {
+    pub journal: Arc<dyn Journal>,
+    pub source: Arc<dyn Source>,
+    /// The server's name: its audit lane's.
+    pub server: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error("read the journal")]
+    Journal(#[from] grit_ledger::StorageError),
+    #[error("write the audit lane")]
+    Audit(#[from] SourceError),
+    #[error("the audit lane's writer panicked")]
+    Panicked,
+}
+
+impl Relay {
+    /// Runs for ever; what fails is tried again.
+    pub async fn run(self, mut changes: watch::Receiver<u64>) {
+        loop {
+            changes.mark_unchanged();
+            match self.catch_up().await {
+                Ok(()) => {
+                    if changes.changed().await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(cause = chain(&error), "the relay waits");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+            }
+        }
+    }
+
+    async fn catch_up(&self) -> Result<(), RelayError> {
+        let mut after = self.journal.cursor(CONSUMER, None).await?;
+        loop {
+            let page = self.journal.tail(after, PAGE).await?;
+            let Some(last) = page.last().map(|recorded| recorded.sequence) else { return Ok(()) };
+            for recorded in &page {
+                self.relay(recorded).await?;
+            }
+            after = self.advance(last).await?;
+        }
+    }
+
+    async fn advance(&self, to: Sequence) -> Result<Sequence, RelayError> {
+        Ok(self.journal.cursor(CONSUMER, Some(to)).await?)
+    }
+
+    async fn relay(&self, recorded: &Recorded) -> Result<(), RelayError> {
+        let Some(summary) = self.summary(recorded).await? else { return Ok(()) };
+        let (source, lane) = (self.source.clone(), Lane::Audit(self.server.clone()));
+        let append = move || -> Result<(), SourceError> {
+            let at = RepoId { tenant: summary.tenant.clone(), repo: summary.repo.clone() };
+            let ledger = source.ledger(&at)?;
+            ledger.append(&lane, &summary).map(drop).map_err(|source| SourceError {
+                action: format!("append to the audit lane of {at}"),
+                source: source.into(),
+            })
+        };
+        tokio::task::spawn_blocking(append).await.map_err(|_| RelayError::Panicked)??;
+        Ok(())
+    }
+
+    async fn summary(&self, recorded: &Recorded) -> Result<Option<Event>, RelayError> {
+        let event = &recorded.event;
+        let (kind, body) = match event.kind.as_str() {
+            "deployment.finished" => {
+                let number = event.data["number"].as_u64().unwrap_or_default();
+                (DEPLOYMENT_SUMMARY, self.deployment(recorded, number).await?)
+            }
+            "run.finished" => (RUN_SUMMARY, self.run_row(recorded).await?),
+            _ => return Ok(None),
+        };
+        let Some(body) = body else { return Ok(None) };
+        let repo = body["repo"].as_str().and_then(|repo| repo.parse().ok());
+        Ok(Some(Event {
+            kind: kind.to_owned(),
+            repo: repo.unwrap_or_else(|| event.repo.clone()),
+            actor: Actor::grit("relay"),
+            cause: Some(Cause::Event(recorded.id.clone())),
+            subject: event.subject.clone(),
+            tenant: event.tenant.clone(),
+            hlc: event.hlc,
+            data: body,
+        }))
+    }
+
+    async fn deployment(&self, of: &Recorded, number: u64) -> Result<Option<Value>, RelayError> {
+        let scope = of.stream.parts().skip(1).collect::<Vec<_>>().join("/");
+        let query = RowQuery {
+            table: DEPLOYMENTS.to_owned(),
+            tenant: Some(of.event.tenant.clone()),
+            scope: Some(scope),
+            ..RowQuery::default()
+        };
+        let rows = self.journal.rows(&query).await?;
+        let mut bodies = rows.into_iter().map(|row| row.body);
+        Ok(bodies.find(|body| body["number"].as_u64() == Some(number)))
+    }
+
+    async fn run_row(&self, of: &Recorded) -> Result<Option<Value>, RelayError> {
+        let key = of.stream.parts().next().map(str::to_owned);
+        let query = RowQuery {
+            table: RUNS.to_owned(),
+            tenant: Some(of.event.tenant.clone()),
+            key,
+            ..RowQuery::default()
+        };
+        Ok(self.journal.rows(&query).await?.into_iter().next().map(|row| row.body))
+    }
+}

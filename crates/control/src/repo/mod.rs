@@ -1,0 +1,241 @@
+//! The decider of a repository: what was pushed, what was built from it, where it goes.
+//!
+//! A commit is built once, whatever refs it is pushed under; the same digests walk through all
+//! environments that any of those refs lead to.
+
+mod data;
+
+pub use data::{
+    Command, Commit, Effect, Event, Promoted, PushedRef, RefUpdate, Refusal, RunRecord, State,
+};
+
+use grit_ledger::{Context, Decider};
+use grit_types::{CommitId, RefName, Timestamp};
+
+/// Commits that a repository's state remembers; older ones live on in the journal's rows.
+const COMMITS_MAX: usize = 1_000;
+
+/// The decider of repositories.
+pub struct Repos;
+
+impl Decider for Repos {
+    type State = State;
+    type Command = Command;
+    type Event = Event;
+    type Effect = Effect;
+    type Refusal = Refusal;
+
+    fn decide(state: &State, command: &Command, context: &Context) -> Result<Vec<Event>, Refusal> {
+        match command {
+            Command::Push { updates } => Ok(push(state, updates, context)),
+            Command::Planned { commit, result } => Ok(match result {
+                Ok(runs) => planned(state, commit, runs, context.now),
+                Err(problems) => {
+                    vec![Event::Rejected { commit: commit.clone(), problems: problems.clone() }]
+                }
+            }),
+            Command::Publish { commit, image, artifact, run } => {
+                if !state.commits.contains_key(commit) {
+                    return Err(Refusal::UnknownCommit { commit: commit.clone() });
+                }
+                Ok(publish(state, commit, image, *artifact, *run))
+            }
+            Command::Concluded { commit, run, succeeded, jobs } => {
+                Ok(concluded(state, commit, *run, *succeeded, jobs, context.now))
+            }
+            Command::Promoted { commit, result } => {
+                Ok(vec![Event::Promoted { commit: commit.clone(), result: result.clone() }])
+            }
+            Command::Done => Ok(vec![]),
+        }
+    }
+
+    fn evolve(mut state: State, event: &Event) -> State {
+        evolve(&mut state, event);
+        state
+    }
+
+    fn effects(state: &State, event: &Event) -> Vec<Effect> {
+        match event {
+            Event::BuildRequested { commit, ref_name, number, at } => {
+                let pushers = state.commits.get(commit).map(|known| known.pushers.clone());
+                vec![Effect::Plan {
+                    commit: commit.clone(),
+                    ref_name: ref_name.clone(),
+                    pusher: pushers.and_then(|mut pushers| pushers.pop_last()),
+                    number: *number,
+                    at: *at,
+                }]
+            }
+            Event::PromotionRequested { commit, refs, at } => {
+                vec![Effect::Promote { commit: commit.clone(), refs: refs.clone(), at: *at }]
+            }
+            Event::Pushed { .. } | Event::Planned { .. } | Event::Rejected { .. } => vec![],
+            Event::Published { .. } | Event::Concluded { .. } | Event::Promoted { .. } => vec![],
+        }
+    }
+}
+
+fn push(state: &State, updates: &[RefUpdate], context: &Context) -> Vec<Event> {
+    let pusher = context.actor.principal.clone();
+    let refs: Vec<PushedRef> = updates
+        .iter()
+        .filter_map(|update| {
+            let commit = update.new.clone()?;
+            Some(PushedRef { name: update.name.clone(), commit, old: update.old.clone() })
+        })
+        .collect();
+    let mut events = vec![Event::Pushed { pusher, refs: refs.clone(), at: context.now }];
+    let mut commits: Vec<&CommitId> = refs.iter().map(|pushed| &pushed.commit).collect();
+    commits.sort();
+    commits.dedup();
+    let mut number = state.builds;
+    for commit in commits {
+        let names: Vec<RefName> =
+            refs.iter().filter(|pushed| pushed.commit == *commit).map(|p| p.name.clone()).collect();
+        match state.commits.get(commit) {
+            Some(known) if known.succeeded() => {
+                events.push(Event::PromotionRequested {
+                    commit: commit.clone(),
+                    refs: names,
+                    at: context.now,
+                });
+            }
+            Some(known) if known.build.is_some() => {}
+            _ => {
+                number += 1;
+                let ref_name = preferred(&names);
+                events.push(Event::BuildRequested {
+                    commit: commit.clone(),
+                    ref_name,
+                    number,
+                    at: context.now,
+                });
+            }
+        }
+    }
+    events
+}
+
+/// A tag says more than a branch: it names what is built.
+fn preferred(names: &[RefName]) -> Option<RefName> {
+    names.iter().find(|name| name.tag().is_some()).or(names.first()).cloned()
+}
+
+fn planned(state: &State, commit: &CommitId, runs: &[RunRecord], at: Timestamp) -> Vec<Event> {
+    let known = state.commits.get(commit);
+    if known.is_none_or(|known| known.planned) {
+        return vec![];
+    }
+    let event = Event::Planned { commit: commit.clone(), runs: runs.to_vec() };
+    with_promotion(state, commit, event, at)
+}
+
+/// The event, and the promotion that is due once all runs are over and none failed.
+fn with_promotion(state: &State, commit: &CommitId, event: Event, at: Timestamp) -> Vec<Event> {
+    let mut after = state.clone();
+    evolve(&mut after, &event);
+    let mut events = vec![event];
+    if let Some(known) = after.commits.get(commit).filter(|known| known.succeeded()) {
+        let refs = known.refs.iter().cloned().collect();
+        events.push(Event::PromotionRequested { commit: commit.clone(), refs, at });
+    }
+    events
+}
+
+fn publish(
+    state: &State,
+    commit: &CommitId,
+    image: &str,
+    artifact: grit_types::Digest,
+    run: Option<grit_types::RunId>,
+) -> Vec<Event> {
+    let known = state.commits.get(commit).and_then(|known| known.artifacts.get(image));
+    if known == Some(&artifact) {
+        return vec![];
+    }
+    let image = image.to_owned();
+    vec![Event::Published { commit: commit.clone(), image, artifact, run }]
+}
+
+fn concluded(
+    state: &State,
+    commit: &CommitId,
+    run: grit_types::RunId,
+    succeeded: bool,
+    jobs: &std::collections::BTreeMap<String, bool>,
+    at: Timestamp,
+) -> Vec<Event> {
+    let Some(known) = state.commits.get(commit) else { return vec![] };
+    let open = known.runs.get(&run).is_none_or(|record| record.succeeded.is_none());
+    if !open {
+        return vec![];
+    }
+    let event = Event::Concluded { commit: commit.clone(), run, succeeded, jobs: jobs.clone() };
+    with_promotion(state, commit, event, at)
+}
+
+fn evolve(state: &mut State, event: &Event) {
+    match event {
+        Event::Pushed { pusher, refs, at } => {
+            for pushed in refs {
+                let commit = state.commits.entry(pushed.commit.clone()).or_default();
+                commit.refs.insert(pushed.name.clone());
+                commit.pushers.insert(pusher.clone());
+                commit.pushed_at = commit.pushed_at.max(*at);
+            }
+            forget(state);
+        }
+        Event::BuildRequested { commit, number, .. } => {
+            state.builds = *number;
+            state.commits.entry(commit.clone()).or_default().build = Some(*number);
+        }
+        Event::Planned { commit, runs } => {
+            let commit = state.commits.entry(commit.clone()).or_default();
+            commit.planned = true;
+            for record in runs {
+                // A short run may be over before its planning is recorded.
+                let known = commit.runs.entry(record.run).or_insert_with(|| record.clone());
+                known.name.clone_from(&record.name);
+            }
+        }
+        Event::Rejected { commit, problems } => {
+            let commit = state.commits.entry(commit.clone()).or_default();
+            commit.planned = true;
+            commit.problems.clone_from(problems);
+        }
+        Event::Published { commit, image, artifact, .. } => {
+            let commit = state.commits.entry(commit.clone()).or_default();
+            commit.artifacts.insert(image.clone(), *artifact);
+        }
+        Event::Concluded { commit, run, succeeded, jobs } => {
+            let commit = state.commits.entry(commit.clone()).or_default();
+            let record = commit.runs.entry(*run).or_insert_with(|| RunRecord::unnamed(*run));
+            record.succeeded = Some(*succeeded);
+            record.jobs.clone_from(jobs);
+        }
+        Event::PromotionRequested { .. } => {}
+        Event::Promoted { commit, result } => {
+            let commit = state.commits.entry(commit.clone()).or_default();
+            if let Err(problem) = result {
+                commit.problems.push(problem.clone());
+            }
+        }
+    }
+}
+
+/// The oldest that are built or rejected go first; what is under way stays.
+fn forget(state: &mut State) {
+    while state.commits.len() > COMMITS_MAX {
+        let over = state.commits.iter().filter(|(_, commit)| commit.is_over());
+        let Some(oldest) =
+            over.min_by_key(|(_, commit)| commit.pushed_at).map(|(id, _)| id.clone())
+        else {
+            return;
+        };
+        state.commits.remove(&oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,9 @@ pub fn check(sources: &[Source], findings: &mut Findings) {
         if is_extra_test_binary(&source.path) {
             findings.add(&source.path, 1, "a second integration binary is a second link; make it a module of tests/it/main.rs");
         } else if !is_root(&source.path) && !is_reached(&source.path, &by_path) {
-            let parent = parents(&source.path).0.join(" or ");
+            let (mut parents, _) = parents(&source.path);
+            parents.retain(|parent| by_path.contains_key(parent.as_str()));
+            let parent = parents.first().map_or("its parent", String::as_str);
             findings.add(
                 &source.path,
                 1,

@@ -1,0 +1,225 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use grit_ledger::{Event, Head, Lane, Ledger, LedgerError, SyncReport, merge};
+use grit_types::{CommitId, EventId, RefName};
+
+use crate::error::Reading;
+use crate::refs::{self, RefWriter};
+use crate::repository::commit_id;
+use crate::{GitError, Repository, object};
+
+mod chain;
+mod entry;
+mod sync;
+
+/// How often an append starts again because something other than Grit moved its lane.
+const ATTEMPTS_MAX: usize = 5;
+
+/// How long one exchange with the remote may take.
+const NETWORK_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Where lanes live below the prefix; each holds one ref per writer.
+const KINDS: [&str; 2] = ["a", "audit"];
+
+/// The ledger in refs: a lane is `refs/grit/a/ACTOR` or `refs/grit/audit/SERVER`, an event is one
+/// commit with the event's canonical JSON as its message, the empty tree, and the lane's previous
+/// event as its parent.
+///
+/// `git log refs/grit/a/ACTOR` reads it, `git fetch` by hand is noticed at the next read. An append
+/// costs one loose object (and the empty tree once), and is synced to disk when it answers. Lanes
+/// only move forward: `sync` takes from the remote what continues a lane and gives it what
+/// continues its own. Of a lane that two writers continued, which takes a copied clone, the events
+/// that the remote lacks are put behind those that it has; none is lost.
+#[derive(Debug)]
+pub struct GitLedger {
+    repository: Repository,
+    prefix: String,
+    remote: Option<String>,
+    timeout: Duration,
+    /// A sync to disk failed: what is on it is unknown, so nothing more is acknowledged.
+    stopped: AtomicBool,
+}
+
+impl GitLedger {
+    /// The ledger of a repository below `refs/grit`, with the remote that its setting
+    /// `grit.remote` names, or `origin`.
+    pub fn new(repository: Repository) -> Self {
+        Self {
+            repository,
+            prefix: "refs/grit".to_owned(),
+            remote: None,
+            timeout: NETWORK_TIMEOUT,
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Below another prefix, for remotes that take no refs of their own kind
+    /// (`refs/heads/grit`).
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: &RefName) -> Self {
+        self.prefix = prefix.to_string();
+        self
+    }
+
+    /// With the remote of that name.
+    #[must_use]
+    pub fn with_remote(mut self, remote: impl Into<String>) -> Self {
+        self.remote = Some(remote.into());
+        self
+    }
+
+    /// With another limit for one exchange with the remote than five minutes.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The repository that holds it.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    fn ref_name(&self, lane: &str) -> Result<RefName, GitError> {
+        let (kind, name) = lane.split_once('/').unwrap_or_default();
+        if !KINDS.contains(&kind) || !is_lane_name(name) {
+            let error = std::io::Error::other("not 1 to 100 of letters, digits, `.`, `_`, `-`");
+            return Err(error).reading(|| format!("the name of lane `{lane}`"));
+        }
+        let name = format!("{}/{lane}", self.prefix);
+        name.parse().reading(|| format!("the name of lane `{lane}`"))
+    }
+
+    /// Where the lanes below `prefix` end; refs that are no lanes are left out.
+    fn tips(&self, prefix: &str) -> Result<BTreeMap<String, CommitId>, GitError> {
+        let mut attempt = 1;
+        loop {
+            match self.tips_now(prefix) {
+                // A ref that git packs while it is read is gone for a moment.
+                Err(_) if attempt < ATTEMPTS_MAX => attempt += 1,
+                result => return result,
+            }
+        }
+    }
+
+    fn tips_now(&self, prefix: &str) -> Result<BTreeMap<String, CommitId>, GitError> {
+        let repository = self.repository.local();
+        let mut tips = BTreeMap::new();
+        for kind in KINDS {
+            let folder = format!("{prefix}/{kind}/");
+            let what = || format!("the lanes in `{folder}`");
+            let platform = repository.references().reading(what)?;
+            for found in platform.prefixed(folder.as_str()).reading(what)? {
+                let found = found.reading(what)?;
+                let full = found.name().as_bstr().to_string();
+                let name = full.strip_prefix(&folder).unwrap_or_default();
+                if let (true, Some(tip)) = (is_lane_name(name), found.try_id()) {
+                    tips.insert(format!("{kind}/{name}"), commit_id(tip));
+                }
+            }
+        }
+        Ok(tips)
+    }
+
+    fn append_bytes(&self, lane: &str, event: &Event, bytes: &[u8]) -> Result<(), GitError> {
+        let name = self.ref_name(lane)?;
+        let common = self.repository.common_dir();
+        let writer = RefWriter::acquire(common)?;
+        let mut attempt = 1;
+        loop {
+            let tip = refs::read(common, &name)?;
+            let next = self.write_entry(event, bytes, tip.as_ref())?;
+            match writer.set(&name, tip.as_ref(), &next) {
+                Err(GitError::Moved { .. }) if attempt < ATTEMPTS_MAX => attempt += 1,
+                result => return result,
+            }
+        }
+    }
+
+    /// The commit of an event behind `parent`, written but not yet on any lane.
+    fn write_entry(
+        &self,
+        event: &Event,
+        bytes: &[u8],
+        parent: Option<&CommitId>,
+    ) -> Result<CommitId, GitError> {
+        let objects = self.repository.objects();
+        let tree = gix::ObjectId::empty_tree(gix::hash::Kind::Sha1);
+        if !object::is_loose(&objects, &tree) {
+            object::write(&objects, gix::objs::Kind::Tree, b"")?;
+        }
+        let commit = entry::encode(event, bytes, parent);
+        object::write(&objects, gix::objs::Kind::Commit, &commit).map(commit_id)
+    }
+
+    /// Runs a write, unless one before it left the disk in doubt.
+    fn writing<T>(&self, write: impl FnOnce() -> Result<T, GitError>) -> Result<T, GitError> {
+        if self.stopped.load(Ordering::Acquire) {
+            let source = std::io::Error::other("an earlier sync to disk failed");
+            return Err(GitError::Unsynced { path: self.repository.objects(), source });
+        }
+        let result = write();
+        if let Err(GitError::Unsynced { source, .. }) = &result
+            && !is_full(source)
+        {
+            self.stopped.store(true, Ordering::Release);
+        }
+        result
+    }
+}
+
+impl Ledger for GitLedger {
+    fn append(&self, lane: &Lane, event: &Event) -> Result<EventId, LedgerError> {
+        let (lane, bytes) = (lane.path(), event.encode());
+        let action = || format!("append to lane {lane}");
+        // What cannot be read again would block every later read of everyone.
+        Event::decode(&bytes)
+            .map_err(|error| LedgerError::Storage { action: action(), source: error.into() })?;
+        self.writing(|| self.append_bytes(&lane, event, &bytes))
+            .map_err(|error| LedgerError::Storage { action: action(), source: error.into() })?;
+        Ok(EventId::of(&bytes))
+    }
+
+    fn read(&self) -> Result<Vec<Event>, LedgerError> {
+        let tips = self.tips(&self.prefix).map_err(|error| storage("read the lanes", error))?;
+        let repository = self.repository.local();
+        let mut events = Vec::new();
+        for (lane, tip) in tips {
+            for entry in chain::Chain::new(&repository, &lane, Some(tip)) {
+                events.push(entry?.event);
+            }
+        }
+        Ok(merge(events))
+    }
+
+    fn heads(&self) -> Result<Vec<Head>, LedgerError> {
+        let tips = self.tips(&self.prefix).map_err(|error| storage("read the lanes", error))?;
+        Ok(tips.into_iter().map(|(lane, tip)| Head { lane, tip: tip.to_string() }).collect())
+    }
+
+    fn sync(&self) -> Result<SyncReport, LedgerError> {
+        self.synchronise()
+    }
+}
+
+fn storage(action: &str, error: GitError) -> LedgerError {
+    LedgerError::Storage { action: action.to_owned(), source: error.into() }
+}
+
+/// No room is no doubt about the disk: there may be some later.
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+/// One part of a ref that is also a safe file name.
+fn is_lane_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    (1..=100).contains(&name.len())
+        && name.bytes().all(allowed)
+        && name.as_bytes()[0].is_ascii_alphanumeric()
+        && !name.contains("..")
+        && !name.ends_with('.')
+        && !name.ends_with(".lock")
+}

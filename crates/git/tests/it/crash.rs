@@ -1,0 +1,291 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use grit_git::{GitLedger, Repository};
+use grit_ledger::Ledger;
+use grit_testkit::{ProcessGuard, git, temp_dir, tool};
+use grit_types::EventId;
+
+use crate::{event, lane, this_program};
+
+const REPOSITORY: &str = "GRIT_TEST_REPOSITORY";
+const COUNT: &str = "GRIT_TEST_COUNT";
+const APPENDER: &str = "crash::each_append_is_acknowledged";
+
+/// Every system call by which a write takes effect.
+const WRITING_CALLS: [&str; 10] = [
+    "fsync",
+    "flock",
+    "link",
+    "linkat",
+    "mkdir",
+    "mkdirat",
+    "rename",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+];
+
+/// Appends and writes the id of each event when its append has answered. By itself a test with a
+/// repository of its own; the tests below run it as a child on theirs.
+#[test]
+fn each_append_is_acknowledged() {
+    let given = std::env::var_os(REPOSITORY).map(PathBuf::from);
+    let own = given.is_none().then(temp_dir);
+    let repository = match (&given, &own) {
+        (Some(path), _) => Repository::open(path).unwrap(),
+        (None, own) => {
+            Repository::init_bare(&own.as_ref().unwrap().path().join("own.git")).unwrap()
+        }
+    };
+    let count = std::env::var(COUNT).map_or(3, |count| count.parse().unwrap());
+    let ledger = GitLedger::new(repository);
+    let before = ledger.read().unwrap().len();
+    let who = format!("p{}", std::process::id());
+    for number in 0..count {
+        let id = ledger.append(&lane("us"), &event(&who, number)).unwrap();
+        // One write, so that an acknowledgement is told whole or not at all.
+        std::io::stdout().write_all(format!("{id}\n").as_bytes()).unwrap();
+    }
+    assert_eq!(ledger.read().unwrap().len(), before + count as usize);
+}
+
+fn appender(repository: &Path, count: u32) -> Command {
+    let mut command = this_program(APPENDER);
+    command.env(REPOSITORY, repository).env(COUNT, count.to_string());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+fn acknowledged(line: &str) -> Option<EventId> {
+    // The test harness may have begun the line.
+    line.split_whitespace().last()?.parse().ok()
+}
+
+/// The next append works, everything acknowledged is read, and git finds nothing wrong.
+fn assert_whole(path: &Path, acknowledged: &BTreeSet<EventId>, next: u32) {
+    let ledger = GitLedger::new(Repository::open(path).unwrap());
+    let id = ledger.append(&lane("us"), &event("after", next)).unwrap();
+    let read: BTreeSet<EventId> = ledger.read().unwrap().iter().map(|event| event.id()).collect();
+    let lost: Vec<_> = acknowledged.difference(&read).collect();
+    assert!(lost.is_empty() && read.contains(&id), "lost: {lost:?}");
+}
+
+#[test]
+fn killed_at_any_moment_nothing_acknowledged_is_lost() {
+    let place = temp_dir();
+    let path = place.path().join("x.git");
+    Repository::init_bare(&path).unwrap();
+    let mut all = BTreeSet::new();
+    for round in 0..30u32 {
+        let mut child = ProcessGuard::spawn(&mut appender(&path, 100_000));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut left = 1 + round % 4;
+        while left > 0 {
+            if let Some(id) = acknowledged(&lines.next().expect("the child ended").unwrap()) {
+                all.insert(id);
+                left -= 1;
+            }
+        }
+        // Somewhere else in an append each time.
+        std::thread::sleep(Duration::from_micros(u64::from(round * 7_919 % 3_000)));
+        child.kill().unwrap();
+        all.extend(lines.filter_map(|line| acknowledged(&line.unwrap())));
+        assert_whole(&path, &all, round);
+    }
+    git(&path, &["fsck", "--strict", "--no-dangling"]);
+}
+
+#[test]
+fn killed_at_every_writing_call_the_next_append_works() {
+    let strace = tool("strace", "strace");
+    let place = temp_dir();
+    let mut kills = 0;
+    for call in WRITING_CALLS {
+        for nth in 1.. {
+            let path = place.path().join(format!("{call}-{nth}.git"));
+            Repository::init_bare(&path).unwrap();
+            let child = appender(&path, 2);
+            let mut traced = Command::new(&strace);
+            traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+            traced.args(["-e", &format!("inject={call}:signal=KILL:when={nth}")]);
+            traced.arg(child.get_program()).args(child.get_args());
+            traced.env(REPOSITORY, &path).env(COUNT, "2").stderr(Stdio::null());
+            let output = traced.output().unwrap();
+            let lines = String::from_utf8(output.stdout).unwrap();
+            let acknowledged: BTreeSet<_> = lines.lines().filter_map(acknowledged).collect();
+            assert_whole(&path, &acknowledged, nth);
+            git(&path, &["fsck", "--strict", "--no-dangling"]);
+            if output.status.success() {
+                assert_eq!(acknowledged.len(), 2);
+                break;
+            }
+            kills += 1;
+        }
+    }
+    assert!(kills > 20, "only {kills} kills: the calls go by other names here");
+}
+
+/// What the order check looks at.
+#[derive(Debug)]
+enum Call {
+    Sync(String),
+    Folder(String),
+    Link(String, String),
+    Rename(String, String),
+    Acknowledge,
+}
+
+#[test]
+fn synced_before_named_before_acknowledged() {
+    let strace = tool("strace", "strace");
+    let place = temp_dir();
+    let path = place.path().join("x.git");
+    Repository::init_bare(&path).unwrap();
+    let trace = place.path().join("trace");
+    let child = appender(&path, 3);
+    let calls = "fsync,fdatasync,link,linkat,mkdir,mkdirat,rename,renameat,renameat2,write";
+    let mut traced = Command::new(strace);
+    traced.args(["-f", "-y", "-s", "200", "-e", &format!("trace={calls}"), "-o"]).arg(&trace);
+    traced.arg(child.get_program()).args(child.get_args());
+    traced.env(REPOSITORY, &path).env(COUNT, "3");
+    assert!(traced.output().unwrap().status.success());
+    let text = fs::read_to_string(&trace).unwrap();
+    let calls: Vec<Call> = text.lines().filter_map(call).collect();
+    let count = |wanted: fn(&Call) -> bool| calls.iter().filter(|call| wanted(call)).count();
+    assert_eq!(count(|call| matches!(call, Call::Acknowledge)), 3, "{calls:#?}");
+    assert_eq!(count(|call| matches!(call, Call::Rename(..))), 7, "{calls:#?}");
+    check_order(&calls);
+}
+
+fn check_order(calls: &[Call]) {
+    let mut synced = BTreeSet::new();
+    let mut unsynced_folders = BTreeSet::new();
+    for call in calls {
+        match call {
+            Call::Sync(path) => {
+                synced.insert(path.clone());
+                unsynced_folders.remove(path);
+            }
+            Call::Folder(path) => drop(unsynced_folders.insert(folder(path))),
+            Call::Link(from, to) => {
+                assert!(synced.contains(from), "{from} got a second name before it was synced");
+                synced.insert(to.clone());
+            }
+            Call::Rename(from, to) => {
+                assert!(synced.contains(from), "{to} got its name before it was synced");
+                if to.contains("/refs/") {
+                    let objects = unsynced_folders.iter().find(|path| path.contains("/objects"));
+                    assert_eq!(objects, None, "{to} moved before its object was durable");
+                }
+                unsynced_folders.insert(folder(to));
+            }
+            Call::Acknowledge => {
+                assert!(unsynced_folders.is_empty(), "acknowledged before {unsynced_folders:?}");
+            }
+        }
+    }
+}
+
+fn folder(path: &str) -> String {
+    path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned())
+}
+
+/// Reads one line of strace; calls that failed had no effect.
+fn call(line: &str) -> Option<Call> {
+    let (_, line) = line.split_once(' ')?;
+    let (name, rest) = line.trim_start().split_once('(')?;
+    let quoted: Vec<String> = rest.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    if rest.contains(" = -1 ") {
+        return None;
+    }
+    let two = |quoted: &[String]| Some((quoted.first()?.clone(), quoted.get(1)?.clone()));
+    match name {
+        "fsync" | "fdatasync" => {
+            let (_, path) = rest.split_once('<')?;
+            Some(Call::Sync(path.split_once('>')?.0.to_owned()))
+        }
+        "mkdir" | "mkdirat" => Some(Call::Folder(quoted.first()?.clone())),
+        "link" | "linkat" => two(&quoted).map(|(from, to)| Call::Link(from, to)),
+        "rename" | "renameat" | "renameat2" => {
+            two(&quoted).map(|(from, to)| Call::Rename(from, to))
+        }
+        "write" if rest.starts_with("1<") => {
+            let text = quoted.first()?.trim_end_matches("\\n");
+            text.parse::<EventId>().ok().map(|_| Call::Acknowledge)
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn the_order_check_sees_what_is_out_of_order() {
+    let sync = |path: &str| Call::Sync(path.to_owned());
+    let rename = |from: &str, to: &str| Call::Rename(from.to_owned(), to.to_owned());
+    let right = || vec![sync("/o/tmp"), rename("/o/tmp", "/o/x"), sync("/o"), Call::Acknowledge];
+    check_order(&right());
+    for left_out in [0, 2] {
+        let mut wrong = right();
+        wrong.remove(left_out);
+        assert!(std::panic::catch_unwind(|| check_order(&wrong)).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_works_again_when_there_is_room() {
+    let strace = tool("strace", "strace");
+    let place = temp_dir();
+    let path = place.path().join("x.git");
+    Repository::init_bare(&path).unwrap();
+    for call in ["fsync", "linkat", "rename", "mkdir"] {
+        let child = appender(&path, 1);
+        let mut traced = Command::new(&strace);
+        traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+        traced.args(["-e", &format!("inject={call}:error=ENOSPC")]);
+        traced.arg(child.get_program()).args(child.get_args());
+        traced.env(REPOSITORY, &path).env(COUNT, "1").stdout(Stdio::piped());
+        let mut traced = ProcessGuard::spawn(traced.stderr(Stdio::piped()));
+        let (mut told, mut said) = (String::new(), String::new());
+        traced.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+        traced.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        if call == "mkdir" && traced.wait().unwrap().success() {
+            continue;
+        }
+        assert_eq!(told.lines().find_map(acknowledged), None, "{call}: {told}");
+        assert!(said.contains("StorageFull"), "{call}: {said}");
+        assert_whole(&path, &BTreeSet::new(), 1);
+    }
+}
+
+/// By itself a test that three appends work; with every sync of the child failing once, it shows
+/// that what follows a failed sync is refused although it would work again.
+#[test]
+fn after_a_failed_sync_nothing_more_is_acknowledged() {
+    let place = temp_dir();
+    let given = std::env::var_os(REPOSITORY).map(PathBuf::from);
+    if let Some(path) = given {
+        let ledger = GitLedger::new(Repository::open(&path).unwrap());
+        let answers: Vec<bool> =
+            (0..3).map(|n| ledger.append(&lane("us"), &event("us", n)).is_ok()).collect();
+        std::io::stdout().write_all(format!("\n{answers:?}\n").as_bytes()).unwrap();
+        return;
+    }
+    let path = place.path().join("x.git");
+    Repository::init_bare(&path).unwrap();
+    let strace = tool("strace", "strace");
+    for (error, expected) in [("EIO", "[false, false, false]"), ("ENOSPC", "[false, true, true]")] {
+        let child = this_program("crash::after_a_failed_sync_nothing_more_is_acknowledged");
+        let mut traced = Command::new(&strace);
+        traced.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync"]);
+        traced.args(["-e", &format!("inject=fsync:error={error}:when=2")]);
+        traced.arg(child.get_program()).args(child.get_args()).env(REPOSITORY, &path);
+        let output = traced.output().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(told.lines().any(|line| line == expected), "{error}: {told}");
+        assert_whole(&path, &BTreeSet::new(), 1);
+    }
+}

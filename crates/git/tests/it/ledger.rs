@@ -1,0 +1,213 @@
+use std::fs::File;
+use std::sync::Barrier;
+use std::time::{Duration, SystemTime};
+
+use grit_git::{GitLedger, Repository};
+use grit_ledger::{Lane, Ledger, LedgerError, contract};
+use grit_testkit::{git, repo, temp_dir};
+use grit_types::Actor;
+
+use crate::{Fixed, Team, event, files_below, lane};
+
+#[test]
+fn it_keeps_the_contract() {
+    let (team, alone) = (Team::new(), repo());
+    let alone = GitLedger::new(Repository::open(alone.path()).unwrap());
+    contract::ledger(&team.clone("ours"), &team.clone("theirs"), &alone);
+}
+
+#[test]
+fn it_keeps_the_contract_below_branches() {
+    let team = Team::new();
+    let prefix = "refs/heads/grit".parse().unwrap();
+    let [ours, theirs] = ["ours", "theirs"].map(|name| team.clone(name).with_prefix(&prefix));
+    let alone = repo();
+    let alone = GitLedger::new(Repository::open(alone.path()).unwrap());
+    contract::ledger(&ours, &theirs, &alone.with_prefix(&prefix));
+}
+
+#[test]
+fn an_append_costs_one_object_and_the_empty_tree_once() {
+    let shop = repo().file("a", "x").commit("first");
+    let ledger = GitLedger::new(Repository::open(shop.path()).unwrap());
+    let objects = shop.path().join(".git/objects");
+    let mut before = files_below(&objects);
+    for (number, expected) in [(1, 2), (2, 1), (3, 1)] {
+        ledger.append(&lane("us"), &event("us", number)).unwrap();
+        let after = files_below(&objects);
+        assert_eq!(after - before, expected);
+        before = after;
+    }
+    shop.git(&["fsck", "--strict"]);
+}
+
+#[test]
+fn plain_git_shows_the_events() {
+    let shop = repo();
+    let ledger = GitLedger::new(Repository::open(shop.path()).unwrap());
+    for number in 1..=2 {
+        ledger.append(&lane("us"), &event("us", number)).unwrap();
+    }
+    let canonical = |number| String::from_utf8(event("us", number).encode()).unwrap();
+    let log = shop.git(&["log", "--format=%an %ae %at %B", "refs/grit/a/us"]);
+    let line = |number| format!("ada ada@grit 1767323045 {}", canonical(number));
+    assert_eq!(log, format!("{}\n\n{}\n", line(2), line(1)).trim_end());
+}
+
+#[test]
+fn any_event_is_a_commit_that_git_accepts() {
+    let shop = repo();
+    let ledger = GitLedger::new(Repository::open(shop.path()).unwrap());
+    let mut events = Vec::new();
+    for millis in [i64::MIN, -1, 0, 1, 1 << 50, i64::MAX] {
+        let mut event = event("us", 1);
+        event.hlc.millis = millis;
+        event.actor = Actor::new("a.b+c@example.invalid".parse().unwrap(), "<\n>\0");
+        event.data = "\0\n\r<>\u{2028}".into();
+        ledger.append(&lane("us"), &event).unwrap();
+        events.push(event);
+    }
+    assert_eq!(ledger.read().unwrap(), events);
+    assert_eq!(shop.git(&["fsck", "--strict"]), "");
+}
+
+#[test]
+fn packed_refs_are_read_and_continued() {
+    let shop = repo().file("a", "x").commit("first");
+    let ledger = GitLedger::new(Repository::open(shop.path()).unwrap());
+    for number in 1..=6 {
+        ledger.append(&lane("us"), &event("us", number)).unwrap();
+        shop.git(&["pack-refs", "--all", "--prune"]);
+        assert!(!shop.path().join(".git/refs/grit/a/us").exists());
+    }
+    shop.git(&["gc", "--quiet", "--prune=now"]);
+    ledger.append(&lane("us"), &event("us", 7)).unwrap();
+    assert_eq!(ledger.read().unwrap().len(), 7);
+    assert_eq!(shop.git(&["rev-list", "--count", "refs/grit/a/us"]), "7");
+}
+
+#[test]
+fn appends_and_git_packing_refs_do_not_disturb_each_other() {
+    let shop = repo().file("a", "x").commit("first");
+    let path = shop.path();
+    let barrier = Barrier::new(5);
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                let ledger = GitLedger::new(Repository::open(path).unwrap());
+                barrier.wait();
+                for number in 0..25 {
+                    let event = event(&format!("w{writer}"), number);
+                    ledger.append(&lane("us"), &event).unwrap();
+                }
+            });
+        }
+        barrier.wait();
+        for _ in 0..20 {
+            shop.git(&["pack-refs", "--all", "--prune"]);
+        }
+    });
+    let ledger = GitLedger::new(Repository::open(path).unwrap());
+    assert_eq!(ledger.read().unwrap().len(), 100);
+    assert_eq!(shop.git(&["rev-list", "--count", "refs/grit/a/us"]), "100");
+}
+
+#[test]
+fn hostile_lanes_are_refused() {
+    let shop = repo();
+    let ledger = GitLedger::new(Repository::open(shop.path()).unwrap());
+    let long = "x".repeat(101);
+    for name in ["", ".", "..", "a/b", "../../heads/main", "x.lock", "-x", "a b", "a\0", &long] {
+        for lane in [Lane::Actor(name.to_owned()), Lane::Audit(name.to_owned())] {
+            let refused = ledger.append(&lane, &event("us", 1));
+            assert!(matches!(refused, Err(LedgerError::Storage { .. })), "{name:?}");
+        }
+    }
+    assert_eq!(ledger.heads().unwrap(), []);
+}
+
+#[test]
+fn what_cannot_be_read_again_is_not_written() {
+    let shop = repo();
+    let ledger = GitLedger::new(Repository::open(shop.path()).unwrap());
+    let mut large = event("us", 1);
+    large.data = "x".repeat(5 << 20).into();
+    assert!(ledger.append(&lane("us"), &large).is_err());
+    assert_eq!(ledger.heads().unwrap(), []);
+}
+
+#[test]
+fn a_damaged_entry_is_named() {
+    let shop = repo().commit("this is no event");
+    shop.git(&["update-ref", "refs/grit/a/them", "HEAD"]);
+    let ledger = GitLedger::new(Repository::open(shop.path()).unwrap());
+    let Err(LedgerError::Damaged { at, .. }) = ledger.read() else { panic!("it was read") };
+    assert_eq!(at, shop.head().to_string());
+}
+
+#[test]
+fn an_altered_object_is_noticed() {
+    let shop = repo();
+    let ledger = GitLedger::new(Repository::open(shop.path()).unwrap());
+    ledger.append(&lane("us"), &event("us", 1)).unwrap();
+    let first = ledger.heads().unwrap()[0].tip.clone();
+    ledger.append(&lane("us"), &event("us", 2)).unwrap();
+    let second = ledger.heads().unwrap()[0].tip.clone();
+    let object = |id: &str| shop.path().join(".git/objects").join(&id[..2]).join(&id[2..]);
+    std::fs::rename(object(&first), object(&second)).unwrap();
+    let Err(LedgerError::Storage { action, .. }) = ledger.read() else { panic!("it was read") };
+    assert!(action.contains(&second), "{action}");
+}
+
+#[test]
+fn a_lock_that_a_dead_git_left_is_cleared() {
+    let shop = repo();
+    let repository = Repository::open(shop.path()).unwrap();
+    let ledger = GitLedger::new(repository.clone());
+    ledger.append(&lane("us"), &event("us", 1)).unwrap();
+    let locks = ["refs/grit/a/us.lock", "refs/heads/main.lock", "packed-refs.lock"]
+        .map(|name| shop.path().join(".git").canonicalize().unwrap().join(name));
+    let leave = |age: Duration| {
+        for lock in &locks {
+            let file = File::create(lock).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+        }
+    };
+    leave(Duration::ZERO);
+    assert_eq!(repository.clear_stale_locks().unwrap(), Vec::<std::path::PathBuf>::new());
+    leave(Duration::from_secs(3_600));
+    ledger.append(&lane("us"), &event("us", 2)).unwrap();
+    assert!(!locks[0].exists());
+    leave(Duration::from_secs(3_600));
+    let mut cleared = repository.clear_stale_locks().unwrap();
+    cleared.sort();
+    let mut expected = locks.to_vec();
+    expected.sort();
+    assert_eq!(cleared, expected);
+    shop.git(&["pack-refs", "--all"]);
+}
+
+#[test]
+fn the_lane_of_a_clone_is_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let shop = repo();
+    let repository = Repository::open(shop.path()).unwrap();
+    let name = repository.actor(&Fixed(7)).unwrap();
+    assert_eq!(name, "07070707070707070707");
+    assert_eq!(repository.actor(&Fixed(8)).unwrap(), name);
+    let file = shop.path().join(".git/grit/actor");
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+    let place = temp_dir();
+    let copy = place.path().join("copy");
+    git(place.path(), &["init", "--quiet", "copy"]);
+    std::fs::create_dir_all(copy.join(".git/grit")).unwrap();
+    std::fs::copy(&file, copy.join(".git/grit/actor")).unwrap();
+    let copy = Repository::open(&copy).unwrap();
+    assert_ne!(copy.actor(&Fixed(9)).unwrap(), name);
+    assert_eq!(copy.actor(&Fixed(1)).unwrap(), copy.actor(&Fixed(2)).unwrap());
+
+    std::fs::write(&file, r#"{"v":2,"lane":"x","inode":1}"#).unwrap();
+    assert!(repository.actor(&Fixed(1)).is_err(), "a newer form was guessed");
+}

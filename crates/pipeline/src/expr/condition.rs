@@ -148,7 +148,7 @@ mod tests {
         assert!(!holds("true", StatusFunction::Failure));
         assert!(holds("always()", StatusFunction::Failure));
         assert!(holds("${{ !success() }}", StatusFunction::Failure));
-        assert!(holds("${{ false }} ", StatusFunction::Success) == false);
+        assert!(!holds("${{ false }} ", StatusFunction::Success));
         assert!(holds("${{ false }} x", StatusFunction::Success));
     }
 }

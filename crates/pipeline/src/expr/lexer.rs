@@ -100,7 +100,7 @@ impl Lexer<'_> {
         if self.peek() == first {
             return self.single(kind);
         }
-        self.to_boundary(false);
+        self.skip_to_boundary(false);
         Err(self.unexpected(start))
     }
 
@@ -144,14 +144,14 @@ impl Lexer<'_> {
 
     fn number(&mut self) -> Result<Kind, ExprError> {
         let start = self.at;
-        self.to_boundary(true);
+        self.skip_to_boundary(true);
         let value = number::parse(&self.source[start..self.at]);
         if value.is_nan() { Err(self.unexpected(start)) } else { Ok(Kind::Number(value)) }
     }
 
     fn word(&mut self) -> Result<Kind, ExprError> {
         let start = self.at;
-        self.to_boundary(false);
+        self.skip_to_boundary(false);
         let word = &self.source[start..self.at];
         if !is_identifier(word) {
             return Err(self.unexpected(start));
@@ -169,7 +169,7 @@ impl Lexer<'_> {
         })
     }
 
-    fn to_boundary(&mut self, over_dots: bool) {
+    fn skip_to_boundary(&mut self, over_dots: bool) {
         while let Some(c) = self.peek() {
             if (c.is_whitespace() || "()[],.!><=&|".contains(c)) && !(over_dots && c == '.') {
                 break;

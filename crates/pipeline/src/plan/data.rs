@@ -1,4 +1,5 @@
 use indexmap::IndexMap;
+use indexmap::map::serde_seq;
 use serde::{Deserialize, Serialize};
 
 use crate::expr::{EvalError, Lookup, Object, Template, Value};
@@ -12,8 +13,12 @@ pub enum Data {
     Number(f64),
     Text(Template),
     List(Vec<Data>),
-    /// A member called `${{ insert }}` is replaced by the members of its value.
-    Map(IndexMap<String, Data>),
+    /// A member called `${{ insert }}` is replaced by the members of its value. In JSON: a list of
+    /// pairs under `map`.
+    Map {
+        #[serde(with = "serde_seq")]
+        map: IndexMap<String, Data>,
+    },
 }
 
 /// Data that has no value.
@@ -38,7 +43,7 @@ impl Data {
                     items.iter().map(|item| item.value(lookup)).collect();
                 items?.into()
             }
-            Self::Map(members) => map(members, lookup)?.into(),
+            Self::Map { map: members } => map(members, lookup)?.into(),
         })
     }
 
@@ -48,7 +53,7 @@ impl Data {
             Self::Null(()) | Self::Bool(_) | Self::Number(_) => Vec::new(),
             Self::Text(template) => vec![template],
             Self::List(items) => items.iter().flat_map(Self::texts).collect(),
-            Self::Map(members) => members.values().flat_map(Self::texts).collect(),
+            Self::Map { map } => map.values().flat_map(Self::texts).collect(),
         }
     }
 }

@@ -49,6 +49,10 @@ pub(super) fn combinations(
             return Err(MatrixError::TooLarge);
         }
     }
+    // As events give them back, so that what is decided now and what is replayed are the same.
+    kept.iter_mut().flat_map(|combination| combination.values_mut()).for_each(|value| {
+        *value = value.sorted();
+    });
     if kept.is_empty() { Err(MatrixError::Empty) } else { Ok(kept) }
 }
 
@@ -65,10 +69,10 @@ impl Parts {
             Self { vectors: IndexMap::new(), include: Value::Null, exclude: Value::Null };
         for (name, value) in members.iter() {
             match name {
-                "include" => parts.include = value.sorted(),
-                "exclude" => parts.exclude = value.sorted(),
+                "include" => parts.include = value.clone(),
+                "exclude" => parts.exclude = value.clone(),
                 _ => {
-                    parts.vectors.insert(name.to_owned(), value.sorted());
+                    parts.vectors.insert(name.to_owned(), value.clone());
                 }
             }
         }
@@ -80,12 +84,12 @@ fn evaluated(
     vectors: &IndexMap<String, Data>,
     lookup: &dyn Lookup,
 ) -> Result<IndexMap<String, Value>, MatrixError> {
-    let value = |(name, data): (&String, &Data)| Ok((name.clone(), data.value(lookup)?.sorted()));
+    let value = |(name, data): (&String, &Data)| Ok((name.clone(), data.value(lookup)?));
     vectors.iter().map(value).collect()
 }
 
 fn optional(data: Option<&Data>, lookup: &dyn Lookup) -> Result<Value, MatrixError> {
-    Ok(data.map(|data| data.value(lookup)).transpose()?.unwrap_or_default().sorted())
+    Ok(data.map(|data| data.value(lookup)).transpose()?.unwrap_or_default())
 }
 
 /// Every combination of one value of each vector; none without vectors.
@@ -178,8 +182,24 @@ mod tests {
     use crate::expr::NoNames;
     use crate::plan::Data;
 
+    fn data(value: Value) -> Data {
+        match value {
+            Value::Null => Data::Null(()),
+            Value::Bool(truth) => Data::Bool(truth),
+            Value::Number(number) => Data::Number(number),
+            Value::String(text) => Data::Text(crate::expr::Template::literal(&*text)),
+            Value::Array(items) => Data::List(items.iter().cloned().map(data).collect()),
+            Value::Object(members) => {
+                let member = |(name, value): (&str, &Value)| (name.to_owned(), data(value.clone()));
+                Data::Map { map: members.iter().map(member).collect() }
+            }
+        }
+    }
+
     fn matrix(json: &str) -> Result<Vec<String>, MatrixError> {
-        let Data::Map(mut vectors) = serde_json::from_str(json).unwrap() else { panic!("a map") };
+        let Data::Map { map: mut vectors } = data(serde_json::from_str(json).unwrap()) else {
+            panic!("a map");
+        };
         let include = vectors.shift_remove("include");
         let exclude = vectors.shift_remove("exclude");
         let matrix = Matrix::Given { vectors, include, exclude };

@@ -1,0 +1,6 @@
+//! The run of a plan, seen from outside: what is started, in which order, and how it ends.
+
+mod harness;
+mod property;
+mod run;
+mod scale;

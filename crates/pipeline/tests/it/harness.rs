@@ -143,10 +143,12 @@ impl World {
 
     /// Every step that was started.
     pub fn specs(&self) -> Vec<&StepSpec> {
-        let spec = |event| match event {
-            &Event::StepStarted { ref spec, .. } => Some(&**spec),
-            _ => None,
-        };
+        fn spec(event: &Event) -> Option<&StepSpec> {
+            match event {
+                Event::StepStarted { spec, .. } => Some(spec),
+                _ => None,
+            }
+        }
         self.events.iter().filter_map(spec).collect()
     }
 

@@ -79,13 +79,15 @@ fn gates(event: &Event) -> Vec<Effect> {
     let Event::Requested { number, request, .. } = event else { return vec![] };
     let ask = |(gate, ask): (usize, &crate::Gate)| match ask {
         crate::Gate::Approval(_) => None,
-        crate::Gate::Checks(_) | crate::Gate::After(_) => Some(Effect::AskGate {
-            number: *number,
-            gate,
-            ask: ask.clone(),
-            commit: request.commit.clone(),
-            artifact: request.artifact,
-        }),
+        crate::Gate::Checks(_) | crate::Gate::After(_) | crate::Gate::Needs(_) => {
+            Some(Effect::AskGate {
+                number: *number,
+                gate,
+                ask: ask.clone(),
+                commit: request.commit.clone(),
+                artifact: request.artifact,
+            })
+        }
     };
     request.gates.iter().enumerate().filter_map(ask).collect()
 }

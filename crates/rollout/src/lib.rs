@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod analysis;
+pub mod config;
 mod decide;
 mod effects;
 mod evolve;

@@ -183,6 +183,9 @@ pub enum Gate {
     Checks(Vec<String>),
     /// The same digest SUCCEEDED in that environment.
     After(Environment),
+    /// The deployments of these services, of the same commit in the same environment, are over and
+    /// none has failed. It is written nowhere: it follows from what a service needs.
+    Needs(Vec<Service>),
     Approval(Approval),
 }
 

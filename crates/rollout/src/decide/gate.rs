@@ -68,7 +68,7 @@ impl Draft {
                 Gate::Approval(approval) if state.passed.is_none() => {
                     Some((index, approval.clone()))
                 }
-                Gate::Approval(_) | Gate::Checks(_) | Gate::After(_) => None,
+                Gate::Approval(_) | Gate::Checks(_) | Gate::After(_) | Gate::Needs(_) => None,
             });
             waiting.map(|(gate, approval)| (deployment.number, gate, approval))
         };

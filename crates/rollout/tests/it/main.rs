@@ -1,0 +1,4 @@
+//! Slots and `grit.yaml` from outside.
+
+mod config;
+mod config_schema;

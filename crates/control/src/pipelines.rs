@@ -29,8 +29,8 @@ pub fn read(source: &dyn Source, at: &RepoId, commit: &CommitId) -> Result<Found
         }
         let path = format!("{WORKFLOWS}/{name}");
         let Some(bytes) = source.read(at, commit, &path)? else { continue };
-        let text = Text::new(&path, String::from_utf8_lossy(&bytes).into_owned());
-        let (plan, diagnostics) = grit_dialect::github::lower(&text);
+        let text = Text::new(path, String::from_utf8_lossy(&bytes).into_owned());
+        let (plan, diagnostics): (Option<Plan>, Diagnostics) = (None, Diagnostics::new(&text)); // TEMP
         match plan {
             Some(plan) if !diagnostics.has_errors() => found.plans.push(plan),
             _ => found.problems.push(rendered(&diagnostics)),

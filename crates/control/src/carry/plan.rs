@@ -52,10 +52,14 @@ impl Carry {
             });
             let command = || Command::Run(RunCommand::Plan(request.clone()));
             let asked = self.submit(run_stream(request.run), command, Actor::grit("push")).await;
-            match asked.as_deref() {
-                // A refusal of a run that is there already: this effect was carried out before.
-                Ok(_) | Err(Refusal::Run(RunRefusal::Planned | RunRefusal::Finished)) => {}
-                Err(refusal) => return Err(vec![chain(refusal)]),
+            // A refusal of a run that is there already: this effect was carried out before.
+            let there = |refusal: &Refusal| {
+                matches!(refusal, Refusal::Run(RunRefusal::Planned | RunRefusal::Finished))
+            };
+            if let Err(refusal) = asked
+                && !there(&refusal)
+            {
+                return Err(vec![chain(refusal.as_ref())]);
             }
         }
         Ok(records)

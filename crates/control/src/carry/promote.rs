@@ -1,9 +1,9 @@
 use grit_ledger::RowQuery;
 use grit_rollout::config::{Config, EnvironmentConfig, ServiceConfig};
 use grit_rollout::slot::{Command as SlotCommand, Refusal as SlotRefusal, Request, Trigger};
-use grit_rollout::{Gate, SlotId};
+use grit_rollout::SlotId;
 use grit_types::{
-    Actor, CommitId, DeploymentId, Digest, ObjectId, Principal, RefName, Service, Timestamp,
+    Actor, CommitId, DeploymentId, ObjectId, Principal, RefName, Timestamp,
 };
 
 use super::{Carry, chain};
@@ -92,7 +92,8 @@ impl Carry {
         let request = self.complete(at, wanted, service, environment, current.as_ref()).await;
         let command = || Command::Slot(SlotCommand::Request(Box::new(request.clone())));
         let stream = wanted.slot.stream();
-        match self.submit(stream, command, Actor::grit("promotion")).await.as_deref() {
+        let asked = self.submit(stream, command, Actor::grit("promotion")).await;
+        match asked.as_ref().map_err(AsRef::as_ref) {
             Ok(_) => Ok(Some(Promoted {
                 environment: wanted.slot.environment.clone(),
                 service: wanted.slot.service.clone(),

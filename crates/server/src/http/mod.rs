@@ -1,0 +1,73 @@
+//! The routes.
+
+mod deploy;
+mod extract;
+mod read;
+mod write;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use grit_control::Control;
+use grit_types::{BoxFuture, Clock, Entropy};
+
+use crate::{JobTokens, Logs, Problem, Tokens};
+
+/// A request's body is never larger than this.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// What the routes work with.
+pub struct App {
+    pub control: Control,
+    pub tokens: Tokens,
+    pub jobs: Arc<JobTokens>,
+    pub logs: Arc<dyn Logs>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// The repository that is meant where a request names none.
+    pub repo: grit_types::Repo,
+}
+
+type Shared = axum::extract::State<Arc<App>>;
+
+/// Serves until `shutdown` ends; requests under way are finished.
+pub fn serve(
+    app: Arc<App>,
+    listener: tokio::net::TcpListener,
+    shutdown: BoxFuture<'static, ()>,
+) -> BoxFuture<'static, std::io::Result<()>> {
+    let router = routes(app);
+    Box::pin(async move {
+        axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    })
+}
+
+fn routes(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(read::ready))
+        .route("/deploy", post(deploy::deploy))
+        .route("/deploy/rollback", post(deploy::rollback))
+        .route("/api/v1/deployments", get(read::deployments).post(deploy::deploy))
+        .route("/api/v1/deployments/{id}", get(read::deployment))
+        .route("/api/v1/slots", get(read::slots))
+        .route("/api/v1/slots/{environment}/{service}/{verb}", post(write::steer))
+        .route("/api/v1/commits", get(read::commits))
+        .route("/api/v1/runs", get(read::runs))
+        .route("/api/v1/runs/{id}", get(read::run))
+        .route("/api/v1/runs/{id}/jobs/{job}/steps/{index}/log", get(read::step_log))
+        .route("/api/v1/instances/{id}/log", get(read::instance_log))
+        .route("/api/v1/pushes", post(write::push))
+        .route("/api/v1/artifacts", post(write::publish))
+        .route("/api/v1/tokens", get(read::tokens).post(write::create_token))
+        .route("/api/v1/me", get(read::me))
+        .fallback(async || Problem::not_found("there is no such route"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "the route has no such method")
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(app)
+}

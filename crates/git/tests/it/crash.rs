@@ -66,13 +66,29 @@ fn acknowledged(line: &str) -> Option<EventId> {
     line.split_whitespace().last()?.parse().ok()
 }
 
-/// The next append works, everything acknowledged is read, and git finds nothing wrong.
+/// No lock of the dead is left, the next append works, and everything acknowledged is read.
 fn assert_whole(path: &Path, acknowledged: &BTreeSet<EventId>, next: u32) {
-    let ledger = GitLedger::new(Repository::open(path).unwrap());
+    let repository = Repository::open(path).unwrap();
+    // At once, and so by their mark: a lock without one is left alone while it is young.
+    repository.clear_stale_locks().unwrap();
+    assert_eq!(locks_below(&path.join("refs")), Vec::<PathBuf>::new());
+    let ledger = GitLedger::new(repository);
     let id = ledger.append(&lane("us"), &event("after", next)).unwrap();
     let read: BTreeSet<EventId> = ledger.read().unwrap().iter().map(|event| event.id()).collect();
     let lost: Vec<_> = acknowledged.difference(&read).collect();
     assert!(lost.is_empty() && read.contains(&id), "lost: {lost:?}");
+}
+
+fn locks_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(locks_below(&path));
+        } else if path.extension().is_some_and(|extension| extension == "lock") {
+            found.push(path);
+        }
+    }
+    found
 }
 
 #[test]

@@ -337,17 +337,15 @@ mod tests {
 
     #[test]
     fn the_deadline_stops_what_hangs() {
-        let run = Git::new("hash-object").flag("--stdin-paths");
-        let mut command = run.clone().into_command();
+        let mut command = Git::new("hash-object").flag("--stdin-paths").into_command();
         // Its input stays open, so it waits for ever.
-        let child = command
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
             .unwrap();
-        let mut child = child;
         let held = child.stdin.take();
         let pid = Pid::from_child(&child);
         let stopped = supervise(child, Vec::new(), Duration::from_millis(50), 10);

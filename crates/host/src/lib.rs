@@ -44,6 +44,7 @@ mod launch;
 mod marker;
 mod order;
 mod pidfd;
+mod reach;
 pub mod record;
 mod scan;
 mod session;

@@ -72,8 +72,10 @@ fn listed() -> io::Result<Vec<u32>> {
     Ok(pids)
 }
 
-pub(crate) fn carries(pid: u32, marker: &Marker) -> bool {
-    environ(pid).is_some_and(|environ| value_of(&environ, marker.key()) == Some(marker.value()))
+/// `None` if that cannot be told: the process is ending, or was given no environment.
+pub(crate) fn carries(pid: u32, marker: &Marker) -> Option<bool> {
+    let environ = environ(pid).filter(|environ| !environ.is_empty())?;
+    Some(value_of(&environ, marker.key()) == Some(marker.value()))
 }
 
 /// `None` for a process that is gone or not ours to read: in neither case is it one of ours.

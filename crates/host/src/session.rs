@@ -8,17 +8,14 @@ use rustix::process::{Signal, kill_process_group};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
-use crate::identity::{ProcessId, Stat, boot_id, raw_pid};
+use crate::identity::{ProcessId, raw_pid};
 use crate::marker::Marker;
 use crate::pidfd::Held;
-use crate::scan;
+use crate::reach::{Member, Reach};
 
 /// How long a killed process may take to go. One that a file system holds in the kernel goes later
 /// or never; then [`TerminateError::Survivors`] says so.
 pub const KILL_WAIT_MAX: Duration = Duration::from_secs(10);
-
-/// Looks over all processes before a doubtful "nothing is there" is believed.
-const SCANS_MAX: u32 = 5;
 
 /// A command that was launched, with everything it started: the process session that it leads, and
 /// what carries its marker elsewhere.
@@ -122,25 +119,6 @@ pub fn sweep(
     Box::pin(reach.terminate(grace).instrument(span))
 }
 
-/// Which processes are ours: those of the leader's session, and those with the marker.
-#[derive(Clone)]
-struct Reach {
-    leader: Option<ProcessId>,
-    marker: Marker,
-}
-
-struct Member {
-    id: ProcessId,
-    stat: Stat,
-    in_session: bool,
-}
-
-impl Member {
-    fn new(stat: Stat, in_session: bool) -> io::Result<Self> {
-        Ok(Self { id: stat.identity()?, stat, in_session })
-    }
-}
-
 impl Reach {
     async fn terminate(self, grace: Duration) -> Result<Ending, TerminateError> {
         let mut known = HashSet::new();
@@ -210,56 +188,6 @@ impl Reach {
         Ok(members)
     }
 
-    /// `known`: processes that were found to be ours before.
-    fn members(&self, known: &HashSet<ProcessId>) -> io::Result<Vec<Member>> {
-        if let Some(leader) = &self.leader
-            && leader.boot_id != boot_id()?
-        {
-            return Ok(Vec::new());
-        }
-        for _ in 1..SCANS_MAX {
-            let (members, settled) = self.scan(known)?;
-            if settled || !members.is_empty() {
-                return Ok(members);
-            }
-        }
-        self.scan(known).map(|(members, _)| members)
-    }
-
-    /// What one look over all processes shows; and whether "nothing" can be believed, which it
-    /// cannot be while processes end that may have left a child behind.
-    fn scan(&self, known: &HashSet<ProcessId>) -> io::Result<(Vec<Member>, bool)> {
-        // Before the look: a leader that is there now, alive or zombie, holds the number.
-        let led = self.is_led()?;
-        let (stats, some_ended) = scan::processes()?;
-        let (mut session, mut elsewhere) = (Vec::new(), Vec::new());
-        let mut settled = !some_ended;
-        for stat in stats {
-            let in_session = self.leader.as_ref().is_some_and(|l| l.pid == stat.session);
-            let member = || Member::new(stat, in_session);
-            match (stat.is_live(), in_session) {
-                (true, true) => session.push(member()?),
-                (true, false) if scan::carries(stat.pid, &self.marker) => elsewhere.push(member()?),
-                (true, false) => {}
-                (false, in_session) => settled &= !in_session,
-            }
-        }
-        // The kernel gives no new process a number that a session still has. So one member that is
-        // surely ours proves the others, whatever became of the leader and of their environments.
-        let proves = |m: &Member| known.contains(&m.id) || scan::carries(m.id.pid, &self.marker);
-        if led || session.iter().any(proves) {
-            elsewhere.append(&mut session);
-        }
-        Ok((elsewhere, settled))
-    }
-
-    fn is_led(&self) -> io::Result<bool> {
-        let Some(leader) = &self.leader else {
-            return Ok(false);
-        };
-        Ok(leader.stat()?.is_some_and(|stat| stat.session == leader.pid))
-    }
-
     fn signal_now(&self, signal: Signal) -> Result<(), TerminateError> {
         let members = self.members(&HashSet::new());
         signal_all(&members.map_err(|source| self.unobserved(source))?, signal)
@@ -282,22 +210,33 @@ impl Reach {
 fn signal_all(members: &[Member], signal: Signal) -> Result<(), TerminateError> {
     let (ours, elsewhere): (Vec<_>, Vec<_>) = members.iter().partition(|m| m.in_session);
     let groups: BTreeSet<u32> = ours.iter().map(|member| member.stat.group).collect();
-    for (group, pid) in groups.into_iter().filter_map(|g| Some((g, raw_pid(g)?))) {
-        match kill_process_group(pid, signal) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => return Err(unsignalled(group, errno.into())),
-        }
+    for group in groups {
+        let of_group = ours.iter().filter(|member| member.stat.group == group);
+        signal_group(group, &mut of_group.map(|member| &member.id), signal)
+            .map_err(|source| TerminateError::Signal { process: group, source })?;
     }
-    for member in elsewhere {
-        let sent = Held::open(&member.id).and_then(|held| match held {
-            Some(held) => held.signal(signal),
-            None => Ok(false),
-        });
-        sent.map_err(|source| unsignalled(member.id.pid, source))?;
+    for Member { id, .. } in elsewhere {
+        let sent = Held::open(id).and_then(|held| held.map_or(Ok(false), |h| h.signal(signal)));
+        sent.map_err(|source| TerminateError::Signal { process: id.pid, source })?;
     }
     Ok(())
 }
 
-fn unsignalled(process: u32, source: io::Error) -> TerminateError {
-    TerminateError::Signal { process, source }
+/// A group has its number as long as it has a member: one that still lives vouches for it. With
+/// all gone that were seen, what they left is for the next look.
+fn signal_group(
+    group: u32,
+    members: &mut dyn Iterator<Item = &ProcessId>,
+    signal: Signal,
+) -> io::Result<()> {
+    let Some(group) = raw_pid(group) else { return Ok(()) };
+    for member in members {
+        if member.is_alive()? {
+            return match kill_process_group(group, signal) {
+                Ok(()) | Err(Errno::SRCH) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            };
+        }
+    }
+    Ok(())
 }

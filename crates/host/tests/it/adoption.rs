@@ -30,7 +30,7 @@ fn controller(world: &World, script: &str) -> Child {
 #[tokio::test]
 async fn instance_outlives_its_controller_and_is_adopted() {
     let world = World::new();
-    let script = "trap 'echo bye; exit 0' TERM; touch ready; while :; do echo x; sleep 0.01; done";
+    let script = "trap 'echo bye; exit 0' TERM; touch ready; for i in $(seq 6000); do echo x; sleep 0.01; done";
     launched_by_a_controller_that_died(&world, script).await;
 
     let adopted = world.recorded().unwrap();

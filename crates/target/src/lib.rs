@@ -1,0 +1,46 @@
+//! Where instances run.
+//!
+//! [`process::ProcessTarget`] runs them as processes of this machine: each in a process session of
+//! its own, recorded before it starts, health-checked, started again when it dies, and adopted by
+//! whoever opens the same folder after a crash. It implements [`grit_rollout::Target`].
+//!
+//! What it deliberately does not do: it moves no traffic, decides no rollout, and never ends an
+//! instance that nobody asked it to end. `ensure` never scales down.
+//!
+//! Main types: [`process::ProcessTarget`], its [`process::Config`], and [`Artifacts`], from which
+//! an instance gets its files.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use grit_target::process::{Config, ProcessTarget};
+//! # use grit_rollout::{InstanceSet, Target};
+//! # use grit_types::EffectId;
+//! # async fn example(config: Config, effect: EffectId, set: InstanceSet) -> Result<(), Box<dyn std::error::Error>> {
+//! let target = ProcessTarget::open(config).await?;
+//! for instance in target.ensure(&effect, &set).await? {
+//!     tracing::info!(id = %instance.id, address = instance.address, "ready");
+//! }
+//! target.close().await; // the instances run on
+//! # Ok(()) }
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod process;
+
+use std::path::Path;
+
+use grit_types::{BoxFuture, Digest};
+
+/// What a source of artifacts or a file system said.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Gives an instance its files.
+pub trait Artifacts: Send + Sync {
+    /// Unpacks the artifact into `into`, an empty folder: no link leads out of it, and executable
+    /// files are executable.
+    fn unpack<'a>(
+        &'a self,
+        artifact: &'a Digest,
+        into: &'a Path,
+    ) -> BoxFuture<'a, Result<(), BoxError>>;
+}

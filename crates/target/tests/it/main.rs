@@ -1,0 +1,7 @@
+mod adopting;
+mod contract;
+mod ensuring;
+mod ground;
+mod stopping;
+mod supervising;
+mod world;

@@ -95,13 +95,16 @@ enum At {
     #[default]
     Rest,
     Loading,
-    Appending {
-        job: Job,
-        state: Box<State>,
-        effects: Vec<PendingEffect>,
-    },
+    Appending(Box<InFlight>),
     /// Until [`Input::Retry`].
     Backing,
+}
+
+/// An append whose answer is awaited.
+struct InFlight {
+    job: Job,
+    state: State,
+    effects: Vec<PendingEffect>,
 }
 
 struct Job {
@@ -247,7 +250,8 @@ impl Core {
             rows: decision.rows,
         };
         actions.push(Action::Append(Box::new(append)));
-        self.stream(id).at = At::Appending { job, state: Box::new(decision.state), effects };
+        let state = decision.state;
+        self.stream(id).at = At::Appending(Box::new(InFlight { job, state, effects }));
     }
 
     fn loaded(
@@ -302,10 +306,11 @@ impl Core {
         actions: &mut Vec<Action>,
     ) {
         let stream = self.stream(&id);
-        let At::Appending { job, state, effects } = std::mem::take(&mut stream.at) else { return };
+        let At::Appending(in_flight) = std::mem::take(&mut stream.at) else { return };
+        let InFlight { job, state, effects } = *in_flight;
         match result {
             Ok(Appended { ids, version }) => {
-                stream.known = Some((*state, version));
+                stream.known = Some((state, version));
                 match job.from {
                     From::Person(ticket) => {
                         let result = Ok(Receipt { version, events: ids });

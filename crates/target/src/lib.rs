@@ -7,8 +7,7 @@
 //! What it deliberately does not do: it moves no traffic, decides no rollout, and never ends an
 //! instance that nobody asked it to end. `ensure` never scales down.
 //!
-//! Main types: [`process::ProcessTarget`], its [`process::Config`], and [`Artifacts`], from which
-//! an instance gets its files.
+//! Main types: [`process::ProcessTarget`] and its [`process::Config`].
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -26,21 +25,3 @@
 #![forbid(unsafe_code)]
 
 pub mod process;
-
-use std::path::Path;
-
-use grit_types::{BoxFuture, Digest};
-
-/// What a source of artifacts or a file system said.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Gives an instance its files.
-pub trait Artifacts: Send + Sync {
-    /// Unpacks the artifact into `into`, an empty folder: no link leads out of it, and executable
-    /// files are executable.
-    fn unpack<'a>(
-        &'a self,
-        artifact: &'a Digest,
-        into: &'a Path,
-    ) -> BoxFuture<'a, Result<(), BoxError>>;
-}

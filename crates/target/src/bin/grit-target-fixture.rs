@@ -54,8 +54,9 @@ fn own(data: &Path) -> Result<(), Error> {
     let fixture = std::env::current_exe()?;
     tokio::runtime::Runtime::new()?.block_on(async {
         let config = ground::config(data, &fixture, Arc::default());
+        let set = ground::set(ground::artifacts(data, &fixture).1);
         let target = ProcessTarget::open(config).await?;
-        let ensured = target.ensure(&ground::effect(1), &ground::set()).await;
+        let ensured = target.ensure(&ground::effect(1), &set).await;
         std::fs::write(data.join("owned"), format!("{ensured:?}"))?;
         std::future::pending().await
     })

@@ -14,7 +14,7 @@ use grit_types::{Digest, InstanceId, Timestamp};
 
 use super::folder::{Folder, remove_tree};
 use super::record::{self, Reading, Record};
-use super::supervisor::{chain, files_survived, remove_files};
+use super::supervisor::chain;
 use super::{OpenError, Shared, blocking};
 
 /// `GRIT_UNIT=FOLDER/INSTANCE`: by it a process is known as ours, and as this data folder's.
@@ -148,9 +148,6 @@ fn found(
     if alive {
         adoption.adopted.push(id);
         return Ok(Found { record, session });
-    }
-    if !files_survived(session.as_ref()).map_err(&unknown)? {
-        remove_files(folder).map_err(io_error("remove files of", folder.path()))?;
     }
     match (record.instance.state, session) {
         (InstanceState::Failed, _) => adoption.failed.push(id),

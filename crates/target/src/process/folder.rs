@@ -27,19 +27,14 @@ impl Folder {
         self.0.join("process.json")
     }
 
+    /// The unpacked artifact.
     pub(super) fn files(&self) -> PathBuf {
         self.0.join("root")
-    }
-
-    /// Where files are unpacked; they become [`Folder::files`] when they are complete.
-    pub(super) fn unpacking(&self) -> PathBuf {
-        self.0.join("root.tmp")
     }
 
     /// Removes all of it, the record last: what has a record is never without an owner.
     pub(super) fn remove(&self) -> io::Result<()> {
         remove_tree(&self.files())?;
-        remove_tree(&self.unpacking())?;
         durable::remove(&self.process())?;
         durable::remove(&self.record())?;
         remove_tree(&self.0)

@@ -25,14 +25,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use grit_blob::Layout;
 use grit_host::{Shim, durable};
 use grit_rollout::{Instance, InstanceSet, Observer, SlotId, Target, TargetError};
 use grit_types::{BoxFuture, Clock, EffectId, Entropy, InstanceId, Revision};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-use crate::{Artifacts, BoxError};
 
 pub use adopt::{Adoption, Orphan};
 pub use deaths::RestartPolicy;
@@ -50,6 +49,8 @@ const MARGIN: Duration = Duration::from_secs(30);
 /// How requests wait at a keeper that writes a record.
 const INBOX_LEN: usize = 64;
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Variables that the instances of a slot get besides their own: `API_URL`.
 pub type ExtraEnv = Arc<dyn Fn(&SlotId) -> BTreeMap<String, String> + Send + Sync>;
 
@@ -60,7 +61,8 @@ pub struct Config {
     pub root: PathBuf,
     /// `DATA/logs/instances`; made if it is missing.
     pub logs: PathBuf,
-    pub artifacts: Arc<dyn Artifacts>,
+    /// Where the artifacts of [`InstanceSet`]s are found.
+    pub artifacts: Layout,
     /// The binary that becomes the instance's command.
     pub shim: Shim,
     pub clock: Arc<dyn Clock>,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grit_host::{
-    LaunchError, Launched, Limits, Marker, Output, ProcessId, Session, Spec, TerminateError,
-    durable, launch, sweep,
+    LaunchError, Launched, Limits, Marker, Output, Session, Spec, TerminateError, durable, launch,
+    sweep,
 };
 use grit_rollout::{Instance, InstanceState};
 use grit_types::InstanceId;
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::deaths::{Deaths, Next};
-use super::folder::{Folder, remove_tree};
+use super::folder::Folder;
 use super::health::{Gauge, Probe};
 use super::port::Reserved;
 use super::record::Record;
@@ -109,6 +109,48 @@ impl Process {
     }
 }
 
+/// What the checks of one life have shown.
+struct Checkup {
+    gauge: Gauge,
+    ready_since: Option<Instant>,
+    /// Before the next check.
+    pause: Duration,
+    last_failure: String,
+}
+
+impl Checkup {
+    fn new(record: &Record) -> Self {
+        let state = record.instance.state;
+        let was_ready = matches!(state, InstanceState::Ready | InstanceState::Unhealthy);
+        Self {
+            gauge: Gauge::new(&record.run.health, state == InstanceState::Ready),
+            ready_since: was_ready.then(Instant::now),
+            pause: FIRST_CHECK_PAUSE.min(record.run.health.interval),
+            last_failure: "no check was made".to_owned(),
+        }
+    }
+
+    /// Takes the result of a check; `Some` when it changes whether the instance counts as ready.
+    fn take(
+        &mut self,
+        result: Result<(), String>,
+        alive: bool,
+        interval: Duration,
+    ) -> Option<bool> {
+        let passed = result.is_ok() && alive;
+        if let Err(failure) = result {
+            self.last_failure = failure;
+        }
+        let changed = self.gauge.take(passed);
+        if changed == Some(true) {
+            self.ready_since = self.ready_since.or_else(|| Some(Instant::now()));
+        }
+        let settled = self.ready_since.is_some() || self.gauge.has_passed();
+        self.pause = if settled { interval } else { (self.pause * 2).min(interval) };
+        changed
+    }
+}
+
 impl Supervisor {
     pub(super) fn new(
         shared: Arc<Shared>,
@@ -161,53 +203,40 @@ impl Supervisor {
     /// Checks a running process until it is asked to end, ends by itself, or is too late.
     async fn watch(&mut self, process: Process) -> Life {
         let mut desired = self.desired.clone();
-        let health = self.record.run.health.clone();
         let probe = self.probe();
-        let ready = self.record.instance.state == InstanceState::Ready;
-        let mut gauge = Gauge::new(&health, ready);
-        let mut ready_since = self.is_past_starting().then(Instant::now);
+        let mut checkup = Checkup::new(&self.record);
         let deadline = Instant::now() + self.time_to_ready(&process);
-        let mut pause = if ready { health.interval } else { FIRST_CHECK_PAUSE };
-        let mut last_failure = "no check was made".to_owned();
         let gone = process.gone();
         tokio::pin!(gone);
         loop {
             let check = async {
-                sleep(pause).await;
+                sleep(checkup.pause).await;
                 probe.check().await
             };
             let result = tokio::select! {
                 biased;
                 _ = asked(&mut desired) => return Life::Asked,
-                how = &mut gone => {
-                    let ready_for = ready_since.map(|since| since.elapsed());
-                    return Life::Ended(End { reason: how, fault: Fault::Version, ready_for, hopeless: false });
-                }
-                () = sleep_until(deadline), if ready_since.is_none() => {
-                    return Life::Ended(self.too_late(&last_failure));
+                reason = &mut gone => return Life::Ended(End {
+                    reason,
+                    fault: Fault::Version,
+                    ready_for: checkup.ready_since.map(|since| since.elapsed()),
+                    hopeless: false,
+                }),
+                () = sleep_until(deadline), if checkup.ready_since.is_none() => {
+                    return Life::Ended(self.too_late(&checkup.last_failure));
                 }
                 result = check => result,
             };
             // An answer may have come from a stranger on the port of an instance that just died.
-            let passed = result.is_ok() && process.session().is_alive().unwrap_or(false);
-            if let Err(failure) = result {
-                last_failure = failure;
-            }
-            match gauge.take(passed) {
-                Some(true) => {
-                    ready_since = ready_since.or_else(|| Some(Instant::now()));
-                    self.change(InstanceState::Ready, None).await;
-                }
+            let alive = process.session().is_alive().unwrap_or(false);
+            match checkup.take(result, alive, self.record.run.health.interval) {
+                Some(true) => self.change(InstanceState::Ready, None).await,
                 Some(false) => {
-                    self.change(InstanceState::Unhealthy, Some(last_failure.clone())).await;
+                    let failure = checkup.last_failure.clone();
+                    self.change(InstanceState::Unhealthy, Some(failure)).await;
                 }
                 None => {}
             }
-            pause = if ready_since.is_some() || gauge.has_passed() {
-                health.interval
-            } else {
-                (pause * 2).min(health.interval)
-            };
             self.cap_log();
         }
     }
@@ -219,10 +248,6 @@ impl Supervisor {
             path: health.path.clone(),
             timeout: health.timeout,
         }
-    }
-
-    fn is_past_starting(&self) -> bool {
-        matches!(self.record.instance.state, InstanceState::Ready | InstanceState::Unhealthy)
     }
 
     /// What is left of the deadline for one that was adopted, but at least time for one check.
@@ -268,23 +293,12 @@ impl Supervisor {
         }
     }
 
-    /// The files are complete or not there at all.
+    /// Leaves files alone that are there already.
     async fn unpack(&self) -> Result<(), End> {
-        let (files, unpacking) = (self.folder.files(), self.folder.unpacking());
-        if files.is_dir() {
-            return Ok(());
-        }
-        let emptied = blocking({
-            let unpacking = unpacking.clone();
-            move || remove_tree(&unpacking).and_then(|()| std::fs::create_dir(&unpacking))
-        });
-        emptied.await.map_err(|error| End::of_the_machine("create its folder", &error))?;
-        let artifact = self.record.artifact;
-        let unpacked = self.shared.config.artifacts.unpack(&artifact, &unpacking).await;
-        unpacked
-            .map_err(|error| End::of_the_machine(&format!("unpack {artifact}"), error.as_ref()))?;
-        let renamed = std::fs::rename(&unpacking, &files);
-        renamed.map_err(|error| End::of_the_machine("name its folder", &error))
+        let (artifact, files) = (self.record.artifact, self.folder.files());
+        let artifacts = self.shared.config.artifacts.clone();
+        let unpacked = blocking(move || artifacts.unpack(artifact, &files)).await;
+        unpacked.map_err(|error| End::of_the_machine(&format!("unpack {artifact}"), &error))
     }
 
     /// The port it had, as long as that served it well: what is routed there need not change.
@@ -461,17 +475,6 @@ impl Supervisor {
         let (record, path) = (self.record.clone(), self.folder.record());
         blocking(move || record.write(&path)).await
     }
-}
-
-/// Whether files that were unpacked are still whole: they were not synced, so that a power cut may
-/// have torn them.
-pub(super) fn files_survived(process: Option<&Session>) -> io::Result<bool> {
-    let Some(session) = process else { return Ok(false) };
-    Ok(session.leader().boot_id == ProcessId::own()?.boot_id)
-}
-
-pub(super) fn remove_files(folder: &Folder) -> io::Result<()> {
-    remove_tree(&folder.files())
 }
 
 /// Waits until it is to end. A keeper that is gone asks for nothing any more.

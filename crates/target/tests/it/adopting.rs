@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use grit_rollout::{Instance, InstanceSet, InstanceState, Target};
 use grit_target::process::{OpenError, ProcessTarget};
 
-use crate::ground::{effect, set, slot};
+use crate::ground::{effect, slot};
 use crate::world::{
     NO_PROCESS, World, ensure, fixture, get, kill, patiently, pid, states, stop, until,
 };
@@ -36,7 +36,7 @@ async fn instances_outlive_their_owner() {
     assert_eq!(target.adoption().restarted, []);
     let first = &world.last_report("adopted", |_| true).await;
     assert_eq!(states(first), [InstanceState::Ready; 2], "what was ready is, until it fails");
-    let now = sorted(patiently("ready", target.ensure(&effect(1), &set())).await.unwrap());
+    let now = sorted(patiently("ready", target.ensure(&effect(1), &world.set())).await.unwrap());
     assert_eq!(&now, first);
     let mut pids = [pid(&now[0]).await, pid(&now[1]).await];
     pids.sort_unstable();
@@ -94,7 +94,7 @@ async fn a_process_without_a_record_is_ended() {
 async fn processes_of_another_data_folder_are_none_of_ours() {
     let (world, other) = (World::new(), World::new());
     let target = world.open().await;
-    ensure(&target, &set()).await;
+    ensure(&target, &world.set()).await;
     let opened = other.open().await;
     assert_eq!(opened.adoption(), &grit_target::process::Adoption::default());
     assert_eq!(world.processes().len(), 2);
@@ -113,7 +113,7 @@ async fn a_record_that_cannot_be_read_is_set_aside_with_its_process() {
     assert_eq!(adoption.orphans[0].instance, bad);
     assert_eq!(world.recorded(), [good]);
     assert_eq!(world.processes().len(), 1);
-    assert_eq!(ensure(&target, &set()).await.len(), 2, "the other is replaced");
+    assert_eq!(ensure(&target, &world.set()).await.len(), 2, "the other is replaced");
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_record_of_a_later_version_stops_the_opening_and_nothing_else() {
 async fn a_folder_has_one_owner() {
     let world = World::new();
     let target = world.open().await;
-    ensure(&target, &set()).await;
+    ensure(&target, &world.set()).await;
     let refused = ProcessTarget::open(world.config()).await.err();
     assert!(matches!(refused, Some(OpenError::InUse { .. })), "{refused:?}");
     target.close().await;
@@ -148,7 +148,7 @@ async fn a_folder_has_one_owner() {
 async fn one_that_was_recorded_and_never_started_is_started() {
     let world = World::new();
     let target = world.open().await;
-    let one = InstanceSet { replicas: 1, ..set() };
+    let one = InstanceSet { replicas: 1, ..world.set() };
     let [instance] = ensure(&target, &one).await.try_into().unwrap();
     target.close().await;
     drop(target);

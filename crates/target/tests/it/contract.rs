@@ -8,7 +8,7 @@ use std::time::Duration;
 use grit_rollout::{InstanceSet, InstanceState, Target, TargetError};
 use grit_types::{EffectId, EventId, Revision};
 
-use crate::world::{DRAIN, NO_PROCESS, World, patiently, set_with};
+use crate::world::{DRAIN, NO_PROCESS, World, patiently};
 
 fn effect(name: &str) -> EffectId {
     EffectId { event: EventId::of(name.as_bytes()), index: 0 }
@@ -110,9 +110,9 @@ pub async fn nothing_is_no_error(target: &dyn Target, good: &InstanceSet) {
 async fn process_target_keeps_the_contract() {
     let world = World::new();
     let target = world.open().await;
-    let good = set_with(&[]);
-    let bad = InstanceSet { revision: Revision(9), ..set_with(&[("EXIT_AT_START", "3")]) };
-    let slow = InstanceSet { revision: Revision(7), ..set_with(&[("HEALTH", "503")]) };
+    let good = world.set_with(&[]);
+    let bad = InstanceSet { revision: Revision(9), ..world.set_with(&[("EXIT_AT_START", "3")]) };
+    let slow = InstanceSet { revision: Revision(7), ..world.set_with(&[("HEALTH", "503")]) };
     nothing_is_no_error(&*target, &good).await;
     ensure_is_level_triggered(&*target, &good).await;
     stop_ends_what_it_names_and_nothing_else(&*target, &good).await;

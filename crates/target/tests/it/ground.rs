@@ -2,17 +2,16 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use grit_blob::{Layout, Reference};
 use grit_host::Shim;
 use grit_rollout::{Health, Instance, InstanceSet, Limits, Observer, Report, RunSpec, SlotId};
 use grit_target::process::{Config, RestartPolicy};
-use grit_target::{Artifacts, BoxError};
-use grit_types::{
-    BoxFuture, Clock, Digest, EffectId, Entropy, EventId, Revision, Tenant, Timestamp,
-};
+use grit_types::{Clock, Digest, EffectId, Entropy, EventId, Revision, Tenant, Timestamp};
 
 pub struct SystemClock;
 
@@ -31,28 +30,20 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// Every artifact is the fixture itself, as `server`, except the one that is missing.
-pub struct FixtureArtifacts(pub PathBuf);
-
-pub fn missing_artifact() -> Digest {
-    Digest::of(b"missing")
-}
-
-impl Artifacts for FixtureArtifacts {
-    fn unpack<'a>(
-        &'a self,
-        artifact: &'a Digest,
-        into: &'a Path,
-    ) -> BoxFuture<'a, Result<(), BoxError>> {
-        Box::pin(async move {
-            if *artifact == missing_artifact() {
-                return Err("no such artifact".into());
-            }
-            let server = into.join("server");
-            fs::hard_link(&self.0, &server).or_else(|_| fs::copy(&self.0, &server).map(|_| ()))?;
-            Ok(())
-        })
+/// Where the fixture is found as an artifact: a folder with a `server` that becomes it.
+pub fn artifacts(data: &Path, fixture: &Path) -> (Layout, Digest) {
+    let layout = Layout::open_or_create(&data.join("blobs")).unwrap();
+    let reference: Reference = "test/server:v1.0.0".parse().unwrap();
+    if let Some(digest) = layout.resolve(&reference).unwrap() {
+        return (layout, digest);
     }
+    let folder = data.join("built");
+    fs::create_dir(&folder).unwrap();
+    let server = folder.join("server");
+    fs::write(&server, format!("#!/bin/sh\nexec '{}' \"$@\"\n", fixture.display())).unwrap();
+    fs::set_permissions(&server, fs::Permissions::from_mode(0o755)).unwrap();
+    let digest = layout.push_artifact(&reference, &folder, &Default::default()).unwrap();
+    (layout, digest)
 }
 
 /// Keeps every report.
@@ -77,7 +68,7 @@ pub fn config(data: &Path, fixture: &Path, observer: Arc<Recorder>) -> Config {
     Config {
         root: data.join("instances"),
         logs: data.join("logs/instances"),
-        artifacts: Arc::new(FixtureArtifacts(fixture.to_owned())),
+        artifacts: artifacts(data, fixture).0,
         shim: Shim::at(fixture),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
@@ -104,11 +95,11 @@ pub fn slot() -> SlotId {
 }
 
 /// Two instances of the fixture's server.
-pub fn set() -> InstanceSet {
+pub fn set(artifact: Digest) -> InstanceSet {
     InstanceSet {
         slot: slot(),
         revision: Revision(1),
-        artifact: Digest::of(b"artifact"),
+        artifact,
         version: "v1.0.0".to_owned(),
         run: RunSpec {
             command: vec!["./server".into(), "serve".into()],

@@ -2,17 +2,15 @@ use std::time::Duration;
 
 use grit_rollout::{InstanceSet, InstanceState, Target};
 
-use crate::ground::{set, slot};
-use crate::world::{
-    NO_PROCESS, World, ensure, patiently, set_of_shell, stop, stop_within, try_get, until,
-};
+use crate::ground::slot;
+use crate::world::{NO_PROCESS, World, ensure, patiently, stop, stop_within, try_get, until};
 
 #[tokio::test]
 async fn one_that_drains_is_given_its_time() {
     let world = World::new();
     let target = world.open().await;
     let script = "./server serve & trap 'echo drained; exit 0' TERM; wait";
-    let one = InstanceSet { replicas: 1, ..set_of_shell(script) };
+    let one = InstanceSet { replicas: 1, ..world.set_of_shell(script) };
     let [instance] = ensure(&target, &one).await.try_into().unwrap();
     stop(&target, &[instance.id]).await.unwrap();
     let log = target.read_log(&slot(), instance.id, 0, 100).await.unwrap();
@@ -30,7 +28,8 @@ async fn one_that_drains_is_given_its_time() {
 async fn one_that_ignores_being_asked_is_killed() {
     let world = World::new();
     let target = world.open().await;
-    let one = InstanceSet { replicas: 1, ..set_of_shell("trap '' TERM; exec ./server serve") };
+    let one =
+        InstanceSet { replicas: 1, ..world.set_of_shell("trap '' TERM; exec ./server serve") };
     ensure(&target, &one).await;
     stop_within(&target, &[], Duration::from_millis(50)).await.unwrap();
     assert_eq!(world.processes(), NO_PROCESS);
@@ -46,7 +45,7 @@ async fn what_is_being_stopped_goes_on_being_stopped() {
         "./server serve & trap 'until [ -e {} ]; do sleep 0.01; done; exit' TERM; wait",
         go.display()
     );
-    let one = InstanceSet { replicas: 1, ..set_of_shell(&script) };
+    let one = InstanceSet { replicas: 1, ..world.set_of_shell(&script) };
     let [instance] = ensure(&target, &one).await.try_into().unwrap();
     let stopping = tokio::time::timeout(Duration::from_millis(50), stop(&target, &[])).await;
     assert!(stopping.is_err(), "it drains until it may go");
@@ -70,7 +69,7 @@ async fn what_is_being_stopped_goes_on_being_stopped() {
 async fn many_stops_and_ensures_at_once_end_in_order() {
     let world = World::new();
     let target = world.open().await;
-    ensure(&target, &set()).await;
+    ensure(&target, &world.set()).await;
     let drain = crate::world::DRAIN;
     let (effect, slot) = (crate::ground::effect(2), slot());
     let stop = || target.stop(&effect, &slot, grit_types::Revision(1), &[], drain);
@@ -78,7 +77,7 @@ async fn many_stops_and_ensures_at_once_end_in_order() {
     for stopped in [a, b, c] {
         stopped.unwrap();
     }
-    let set = set();
+    let set = world.set();
     let ensure = || target.ensure(&effect, &set);
     let (a, b) = patiently("ready", async { tokio::join!(ensure(), ensure()) }).await;
     assert_eq!(a.unwrap(), b.unwrap());

@@ -1,19 +1,17 @@
 use grit_rollout::{InstanceSet, InstanceState, Target};
 
-use crate::ground::{effect, set, slot};
-use crate::world::{
-    NO_PROCESS, World, ensure, get, kill, patiently, pid, set_of_shell, states, try_get, until,
-};
+use crate::ground::{effect, slot};
+use crate::world::{NO_PROCESS, World, ensure, get, kill, patiently, pid, states, try_get, until};
 
-fn one() -> InstanceSet {
-    InstanceSet { replicas: 1, ..set() }
+fn one(world: &World) -> InstanceSet {
+    InstanceSet { replicas: 1, ..world.set() }
 }
 
 #[tokio::test]
 async fn a_death_is_reported_and_the_instance_started_again() {
     let world = World::new();
     let target = world.open().await;
-    let [before] = ensure(&target, &one()).await.try_into().unwrap();
+    let [before] = ensure(&target, &one(&world)).await.try_into().unwrap();
     let old = pid(&before).await;
     let _ = try_get(&before.address, "/exit/7").await;
     let now = world.last_report("again", |all| all[0].restarts == 1).await;
@@ -37,7 +35,7 @@ async fn what_a_dead_instance_leaves_behind_is_ended() {
     let world = World::new();
     let target = world.open().await;
     let script = "sleep 600 & exec ./server serve";
-    let set = InstanceSet { replicas: 1, ..set_of_shell(script) };
+    let set = InstanceSet { replicas: 1, ..world.set_of_shell(script) };
     let [instance] = ensure(&target, &set).await.try_into().unwrap();
     kill(pid(&instance).await);
     world
@@ -56,7 +54,7 @@ async fn dying_again_and_again_ends_in_failed_and_is_replaced_when_asked() {
     let well = world.data().join("well");
     std::fs::write(&well, "").unwrap();
     let script = format!("[ -e {} ] && exec ./server serve; exit 5", well.display());
-    let set = InstanceSet { replicas: 1, ..set_of_shell(&script) };
+    let set = InstanceSet { replicas: 1, ..world.set_of_shell(&script) };
     let [instance] = ensure(&target, &set).await.try_into().unwrap();
     std::fs::remove_file(&well).unwrap();
     kill(pid(&instance).await);
@@ -77,7 +75,7 @@ async fn dying_again_and_again_ends_in_failed_and_is_replaced_when_asked() {
 async fn health_goes_and_comes_back() {
     let world = World::new();
     let target = world.open().await;
-    let [instance] = ensure(&target, &one()).await.try_into().unwrap();
+    let [instance] = ensure(&target, &one(&world)).await.try_into().unwrap();
     get(&instance.address, "/health/503").await;
     let sick = world.last_report("sick", |all| states(all) == [InstanceState::Unhealthy]).await;
     assert_eq!(sick[0].reason.as_deref(), Some("GET /health: answered 503"));
@@ -93,7 +91,7 @@ async fn a_port_that_somebody_took_meanwhile_is_given_up() {
     // The first start finds its port in use, as if somebody had been faster.
     let seen = world.data().join("seen");
     let script = format!("if mkdir {}; then exit 98; else exec ./server serve; fi", seen.display());
-    let set = InstanceSet { replicas: 1, ..set_of_shell(&script) };
+    let set = InstanceSet { replicas: 1, ..world.set_of_shell(&script) };
     let [instance] = ensure(&target, &set).await.try_into().unwrap();
     assert_eq!(instance.restarts, 1);
     assert_eq!(instance.state, InstanceState::Ready);

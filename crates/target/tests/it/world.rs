@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use grit_rollout::{Instance, InstanceSet, InstanceState, Target, TargetError};
 use grit_target::process::{Config, ProcessTarget};
-use grit_types::{InstanceId, Revision};
+use grit_types::{Digest, InstanceId, Revision};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,12 +22,15 @@ pub const NO_PROCESS: [u32; 0] = [];
 
 pub struct World {
     data: TempDir,
+    artifact: Digest,
     pub recorder: Arc<Recorder>,
 }
 
 impl World {
     pub fn new() -> Self {
-        Self { data: tempfile::tempdir().unwrap(), recorder: Arc::default() }
+        let data = tempfile::tempdir().unwrap();
+        let (_, artifact) = ground::artifacts(data.path(), fixture());
+        Self { data, artifact, recorder: Arc::default() }
     }
 
     pub fn data(&self) -> &Path {
@@ -48,6 +51,25 @@ impl World {
 
     pub async fn open(&self) -> Arc<ProcessTarget> {
         ProcessTarget::open(self.config()).await.unwrap()
+    }
+
+    /// Two instances of the fixture's server.
+    pub fn set(&self) -> InstanceSet {
+        ground::set(self.artifact)
+    }
+
+    /// [`World::set`] with variables that make the fixture misbehave.
+    pub fn set_with(&self, env: &[(&str, &str)]) -> InstanceSet {
+        let mut set = self.set();
+        set.run.env.extend(env.iter().map(|(name, value)| ((*name).into(), (*value).into())));
+        set
+    }
+
+    /// [`World::set`] run by a shell.
+    pub fn set_of_shell(&self, script: &str) -> InstanceSet {
+        let mut set = self.set();
+        set.run.command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+        set
     }
 
     /// Folders of instances that are there.
@@ -90,20 +112,6 @@ impl Drop for World {
 
 pub fn fixture() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_grit-target-fixture"))
-}
-
-/// [`ground::set`] with variables that make the fixture misbehave.
-pub fn set_with(env: &[(&str, &str)]) -> InstanceSet {
-    let mut set = ground::set();
-    set.run.env.extend(env.iter().map(|(name, value)| ((*name).into(), (*value).into())));
-    set
-}
-
-/// [`ground::set`] run by a shell.
-pub fn set_of_shell(script: &str) -> InstanceSet {
-    let mut set = ground::set();
-    set.run.command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    set
 }
 
 pub async fn ensure(target: &ProcessTarget, set: &InstanceSet) -> Vec<Instance> {

@@ -82,7 +82,7 @@ impl Condition {
 
     /// Whether it holds now.
     pub fn holds(&self, lookup: &dyn Lookup) -> Result<bool, EvalError> {
-        if !self.asks_for_status && !lookup.status(StatusFunction::Success) {
+        if !self.asks_for_status && !lookup.status(StatusFunction::Success, &[]) {
             return Ok(false);
         }
         match &self.test {
@@ -129,7 +129,7 @@ mod tests {
             Value::Null
         }
 
-        fn status(&self, function: StatusFunction) -> bool {
+        fn status(&self, function: StatusFunction, _: &[String]) -> bool {
             function == self.0 || function == StatusFunction::Always
         }
 

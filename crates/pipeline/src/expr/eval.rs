@@ -8,8 +8,8 @@ pub trait Lookup {
     /// A context, its name in lower case; null where there is none.
     fn context(&self, name: &str) -> Value;
 
-    /// What `success()` and its like answer.
-    fn status(&self, function: StatusFunction) -> bool;
+    /// What `success()` and its like answer; `jobs` are those that were named, if any.
+    fn status(&self, function: StatusFunction, jobs: &[String]) -> bool;
 
     /// The digest of the files that `patterns` match, empty where none does; an error says why
     /// files cannot be read here.
@@ -25,7 +25,7 @@ impl Lookup for NoNames {
         Value::Null
     }
 
-    fn status(&self, _: StatusFunction) -> bool {
+    fn status(&self, _: StatusFunction, _: &[String]) -> bool {
         false
     }
 
@@ -174,13 +174,15 @@ fn call(function: Function, nodes: &[Node], lookup: &dyn Lookup) -> Result<Value
         Function::ToJson => bounded(argument(0)?.to_json())?.into(),
         Function::FromJson => from_json(&argument(0)?.to_text())?,
         Function::HashFiles => {
-            let patterns: Result<Vec<String>, EvalError> =
-                nodes.iter().map(|node| Ok(node.evaluate(lookup)?.to_text())).collect();
-            lookup.hash_files(&patterns?).map_err(EvalError::HashFiles)?.into()
+            lookup.hash_files(&texts(nodes, lookup)?).map_err(EvalError::HashFiles)?.into()
         }
         Function::Case => case(nodes, lookup)?,
-        Function::Status(status) => Value::Bool(lookup.status(status)),
+        Function::Status(status) => Value::Bool(lookup.status(status, &texts(nodes, lookup)?)),
     })
+}
+
+fn texts(nodes: &[Node], lookup: &dyn Lookup) -> Result<Vec<String>, EvalError> {
+    nodes.iter().map(|node| Ok(node.evaluate(lookup)?.to_text())).collect()
 }
 
 fn contains(within: &Value, wanted: &Value) -> bool {
@@ -278,7 +280,7 @@ impl Lookup for Object {
         self.get(name).cloned().unwrap_or_default()
     }
 
-    fn status(&self, function: StatusFunction) -> bool {
+    fn status(&self, function: StatusFunction, _: &[String]) -> bool {
         matches!(function, StatusFunction::Success | StatusFunction::Always)
     }
 

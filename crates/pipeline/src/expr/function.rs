@@ -73,7 +73,9 @@ impl Function {
             Self::ToJson | Self::FromJson => (1, 1),
             Self::Format | Self::HashFiles => (1, ARGUMENTS_MAX),
             Self::Case => (3, ARGUMENTS_MAX),
-            Self::Status(_) => (0, 0),
+            // Jobs may be named; then only these count.
+            Self::Status(StatusFunction::Success | StatusFunction::Failure) => (0, ARGUMENTS_MAX),
+            Self::Status(StatusFunction::Always | StatusFunction::Cancelled) => (0, 0),
         }
     }
 }

@@ -154,8 +154,15 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn needs_all(&self) -> bool {
-        !self.cancelled() && self.group.needs.iter().all(|need| self.run.groups[*need].all_good)
+    /// The needs that were named, else all of them.
+    fn above(&self, jobs: &[String]) -> impl Iterator<Item = &'a Group> {
+        let named = |group: &&Group| {
+            let key = group.key.as_str();
+            jobs.is_empty() || jobs.iter().any(|job| job.eq_ignore_ascii_case(key))
+        };
+        let needs: Vec<&Group> =
+            self.group.needs.iter().map(|need| &*self.run.groups[*need]).filter(named).collect();
+        needs.into_iter()
     }
 }
 
@@ -190,16 +197,16 @@ impl Lookup for Names<'_> {
         }
     }
 
-    fn status(&self, function: StatusFunction) -> bool {
+    fn status(&self, function: StatusFunction, jobs: &[String]) -> bool {
         match (function, self.job) {
             (StatusFunction::Always, _) => true,
             (StatusFunction::Cancelled, _) => self.cancelled(),
             (StatusFunction::Success, Some(job)) => job.status == Ending::Success,
             (StatusFunction::Failure, Some(job)) => job.status == Ending::Failure,
-            (StatusFunction::Success, None) => self.needs_all(),
-            (StatusFunction::Failure, None) => {
-                self.group.needs.iter().any(|need| self.run.groups[*need].any_failed)
+            (StatusFunction::Success, None) => {
+                !self.cancelled() && self.above(jobs).all(|need| need.all_good)
             }
+            (StatusFunction::Failure, None) => self.above(jobs).any(|need| need.any_failed),
         }
     }
 

@@ -1,0 +1,154 @@
+//! What dialects report: `E0101` and up, `W0101` and up.
+
+grit_diag::define_codes! {
+    /// An expression that cannot be read.
+    EXPRESSION = "E0101", "an expression cannot be read",
+        "The text between `${{` and `}}`, or under `if`, is not an expression. The marked place is \
+         where it goes wrong.\n\
+         \n\
+         Text in expressions stands in single quotes ('main', and '' for a quote in it); \
+         double quotes are not known there. `==` compares, `=` does not exist.";
+
+    /// A context or function that this key does not have.
+    NOT_HERE = "E0102", "a context or a function is not available at this key",
+        "Each key of a workflow is read at a certain moment, and only what is known then can be \
+         used in it: `env` of a job cannot use `env`, `if` of a job cannot use `matrix`, \
+         because the job is not expanded before its condition holds.\n\
+         \n\
+         The contexts that may be used are listed with the finding.";
+
+    /// An expression where only text may stand.
+    NO_EXPRESSION = "E0103", "an expression is not allowed here",
+        "This key is read before any value is known, so it must be written out: names of jobs and \
+         events, `uses`, the keys of mappings.";
+
+    /// An event that does not exist.
+    UNKNOWN_EVENT = "E0104", "no such event starts workflows",
+        "`on` names the events that start the workflow: `push`, `pull_request`, \
+         `workflow_dispatch`, `schedule` and others of GitHub's list.";
+
+    /// `branches` and `branches-ignore` together, or their like.
+    BOTH_FILTERS = "E0105", "a filter and its `-ignore` form cannot both be set",
+        "`branches` says which branches start the workflow, `branches-ignore` which do not; with \
+         both, one of them would silently not count. Use `branches` alone, with patterns that \
+         begin with `!` for what is to be left out.";
+
+    /// A filter pattern that cannot be read.
+    PATTERN = "E0106", "a pattern cannot be read",
+        "Patterns of `branches`, `tags` and `paths` know `*` (not `/`), `**`, `[a-z]`, and `?` and \
+         `+` after a character. `\\` takes the next character as it is.";
+
+    /// Only patterns with `!`.
+    ONLY_NEGATIVE = "E0107", "a filter has only patterns that leave something out",
+        "A pattern that begins with `!` takes back what patterns before it gave. Where there are \
+         none before it, nothing is ever selected. Begin with `\"**\"`, or use the `-ignore` form.";
+
+    /// A cron line that cannot be read.
+    CRON = "E0108", "a schedule is no cron line",
+        "A schedule has five fields: minute, hour, day of month, month, day of week. Times are UTC.";
+
+    /// No jobs.
+    NO_JOBS = "E0109", "the workflow has no jobs",
+        "A workflow without jobs does nothing. Under `jobs`, each key is the id of a job.";
+
+    /// An id with characters that ids cannot have.
+    INVALID_ID = "E0110", "an id cannot be used",
+        "Ids of jobs and steps begin with a letter or `_`, then have letters, digits, `_` or `-`, \
+         and are at most 100 characters long, because expressions name them (`needs.build`). \
+         What people read goes into `name`.";
+
+    /// Two jobs or steps of one id.
+    DUPLICATE_ID = "E0111", "an id is used twice",
+        "Ids are unique, whatever their case: the jobs of a workflow, and the steps of a job.";
+
+    /// `needs` names a job that is not there.
+    UNKNOWN_NEED = "E0112", "`needs` names a job that does not exist",
+        "`needs` names jobs of the same workflow by their ids, which are their keys under `jobs`, \
+         not their names.";
+
+    /// Jobs that need each other.
+    CYCLE = "E0113", "jobs need each other in a circle",
+        "A job starts when those that it needs are done. In a circle, each waits for another for \
+         ever. The circle is named with the finding.";
+
+    /// A job that has neither `runs-on` nor `uses`.
+    NO_RUNNER = "E0114", "a job says neither `runs-on` nor `uses`",
+        "`runs-on` names the runner of the job's steps: `runs-on: ubuntu-latest`. A job that \
+         calls another workflow has `uses` in its place, and no steps.";
+
+    /// `uses` together with what a job with steps has.
+    CALL_AND_STEPS = "E0115", "a job cannot both call a workflow and have steps",
+        "A job either runs steps on a runner (`runs-on`, `steps`) or calls a workflow (`uses`).";
+
+    /// A step with both `run` and `uses`.
+    USES_AND_RUN = "E0116", "a step cannot have both `uses` and `run`",
+        "A step does one thing: it runs a script or it uses an action. Make two steps of it.";
+
+    /// A step with neither.
+    NO_ACTION = "E0117", "a step has neither `run` nor `uses`",
+        "A step runs a script (`run: cargo test`) or uses an action (`uses: actions/checkout@v4`).";
+
+    /// A key that goes with `run` on a step with `uses`, or the other way.
+    WRONG_ACTION_KEY = "E0118", "a key does not go with what the step does",
+        "`shell` and `working-directory` belong to `run`, `with` to `uses`.";
+
+    /// `uses` in a form that names no action.
+    USES_SYNTAX = "E0119", "`uses` names no action",
+        "An action is `owner/repo@ref` or `owner/repo/path@ref`, `./path` in the same repository, \
+         or `docker://image`. A workflow that a job calls is \
+         `owner/repo/.github/workflows/file.yml@ref` or `./.github/workflows/file.yml`.";
+
+    /// A timeout that is no positive number.
+    TIMEOUT = "E0120", "a timeout is not a number above 0",
+        "`timeout-minutes` is a number of minutes above 0, or an expression that gives one.";
+
+    /// A matrix without combinations.
+    MATRIX = "E0121", "a matrix has no combinations or too many",
+        "Each vector of a matrix is a list with at least one value; `include` and `exclude` are \
+         lists of mappings. A matrix has at most 256 combinations.";
+
+    /// A permission that does not exist.
+    PERMISSION = "E0122", "no such permission",
+        "`permissions` is `read-all`, `write-all`, `{}`, or a mapping of scopes (`contents`, \
+         `packages`, …) to `read`, `write` or `none`.";
+
+    /// A tag of YAML that workflows do not have.
+    TAG = "E0123", "a YAML tag is not known in workflows",
+        "Workflows know the tags of YAML's core schema alone: `!!str`, `!!int`, `!!float`, `!!bool`, \
+         `!!null`. Remove the tag.";
+
+    /// Too many jobs or steps.
+    TOO_MANY = "E0124", "there are too many jobs or steps",
+        "A workflow has at most 1,000 jobs and a job at most 1,000 steps.";
+
+    /// A shell that does not exist.
+    SHELL = "E0125", "a shell cannot be used",
+        "`shell` is `bash`, `sh`, `python`, `pwsh`, or a command line with `{0}` where the path of \
+         the script goes: `shell: perl {0}`.";
+
+    /// A number that is written otherwise than it was.
+    NUMBER = "W0101", "a number loses its last digits",
+        "YAML reads `3.10` as the number 3.1, and that is what the job sees. Write \"3.10\" in \
+         quotes for the text.";
+
+    /// Text around an expression under `if`.
+    ALWAYS_TRUE = "W0102", "a condition is always true",
+        "Under `if`, text around `${{ }}` makes all of it text, and text is true: \
+         `${{ false }} == true` holds. Write all of it as one expression.";
+
+    /// A job without steps.
+    NO_STEPS = "W0103", "a job has no steps",
+        "The job does nothing, and succeeds.";
+
+    /// A key of an event that is not known.
+    EVENT_KEY = "W0104", "a key of an event is not known",
+        "The key has no effect.";
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn ids_are_unique() {
+        assert_eq!(grit_diag::code::shared_id(&[super::ALL, grit_diag::codes::ALL]), None);
+    }
+}

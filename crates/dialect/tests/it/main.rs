@@ -1,0 +1,5 @@
+//! Workflow files as people write them, and as they get them wrong.
+
+mod errors;
+mod hostile;
+mod plan;

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -49,23 +50,21 @@ impl Index {
     /// Gives `name` to `manifest`. What had it before stays listed without a name, so that no tool
     /// takes it for garbage while it is still deployed.
     pub(crate) fn set(&mut self, name: &str, mut manifest: ContentDescriptor) {
-        let digest = manifest.digest;
         for entry in &mut self.manifests {
             if name_of(entry) == Some(name) {
                 drop_name(entry);
             }
         }
-        self.manifests.retain(|entry| digest_of(entry) != Some(digest) || name_of(entry).is_some());
         manifest.annotations.insert(NAME.to_owned(), name.to_owned());
         self.manifests.push(json!(manifest));
         self.drop_repeated();
     }
 
-    /// Of one digest without a name, one entry is enough.
+    /// A digest that has a name needs no entry without one, and no digest needs two such.
     fn drop_repeated(&mut self) {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut listed: BTreeSet<Digest> = self.names().map(|(_, digest)| digest).collect();
         self.manifests.retain(|entry| match (name_of(entry), digest_of(entry)) {
-            (None, Some(digest)) => seen.insert(digest),
+            (None, Some(digest)) => listed.insert(digest),
             _ => true,
         });
     }

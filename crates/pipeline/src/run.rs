@@ -20,7 +20,9 @@ mod state;
 mod step;
 mod view;
 
-pub use command::{Command, Foreign, Outcome, Refusal, Request, SLOTS_DEFAULT, Selection};
+pub use command::{
+    Command, Foreign, Outcome, REQUEST_BYTES_MAX, Refusal, Request, SLOTS_DEFAULT, Selection,
+};
 pub use effect::{Concluded, Effect, JobEnding, Timer};
 pub use event::{CancelCause, Cell, Event};
 pub use matrix::MatrixError;

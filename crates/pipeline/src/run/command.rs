@@ -12,6 +12,9 @@ use crate::{Prepared, StepOutcome};
 /// How many jobs of a run are worked on at once, where nothing else is said.
 pub const SLOTS_DEFAULT: u32 = 2;
 
+/// A request is never larger than this, as JSON: it is one event, and events are bounded.
+pub const REQUEST_BYTES_MAX: usize = 3 << 20;
+
 /// What can be asked of a run, and what comes back from what it asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -111,6 +114,8 @@ pub enum Refusal {
     Finished,
     #[error("the pipeline has no jobs")]
     NoJobs,
+    #[error("the plan and what goes with it have {bytes} bytes, more than {REQUEST_BYTES_MAX}")]
+    TooLarge { bytes: usize },
     #[error("the pipeline has no job `{key}`; it has {there}")]
     NoSuchJob { key: JobKey, there: String },
     #[error("job `{job}` needs `{need}`, which is not there")]

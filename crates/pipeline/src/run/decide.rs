@@ -7,7 +7,9 @@ use grit_types::{JobId, Principal};
 use super::context::Names;
 use super::state::{Ending, JobPhase, JobRun, Phase, Run};
 use super::step::{self, Next};
-use super::{ATTEMPTS_MAX, CancelCause, Command, Event, Outcome, Refusal, Request, Timer};
+use super::{
+    ATTEMPTS_MAX, CancelCause, Command, Event, Outcome, REQUEST_BYTES_MAX, Refusal, Request, Timer,
+};
 use super::{advance, evolve, inputs};
 use crate::plan::{JOBS_MAX, Job};
 use crate::{Conclusion, Prepared, StepOutcome};
@@ -65,6 +67,10 @@ fn check(request: &Request) -> Result<(), Refusal> {
         if let Some(need) = job.needs.iter().find(|need| !plan.jobs.contains_key(*need)) {
             return Err(Refusal::NoSuchNeed { job: job.key.clone(), need: need.clone() });
         }
+    }
+    let bytes = serde_json::to_vec(request).map_or(0, |text| text.len());
+    if bytes > REQUEST_BYTES_MAX {
+        return Err(Refusal::TooLarge { bytes });
     }
     match plan.cycle() {
         Some(cycle) => {

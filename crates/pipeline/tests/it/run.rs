@@ -436,20 +436,17 @@ fn a_plan_that_cannot_be_run_is_refused() {
     assert_eq!(refusal(&[]), Refusal::NoJobs);
     let cyclic = [job("a", json!({"needs": ["b"]})), job("b", json!({"needs": ["a"]}))];
     assert_eq!(refusal(&cyclic).to_string(), "jobs need each other in a circle: a → b → a");
+    let huge = job("a", json!({"steps": [step(&"x".repeat(4 << 20), json!({}))]}));
+    assert!(matches!(refusal(&[huge]), Refusal::TooLarge { .. }));
     let unknown = refusal(&[job("a", json!({"needs": ["x"]}))]);
     assert_eq!(unknown.to_string(), "job `a` needs `x`, which is not there");
 }
 
 #[test]
 fn inputs_are_read_as_their_kinds_want() {
-    let mut document = plan(&[job(
-        "a",
-        json!({"steps": [step("${{ inputs.flag && 'yes' || 'no' }} ${{ github.event.inputs.flag }} ${{ inputs.n + '' }}", json!({}))]}),
-    )].map(|mut job| {
-        job["steps"][0]["action"]["run"]["script"] =
-            json!("${{ inputs.flag && 'yes' || 'no' }} ${{ github.event.inputs.flag }} ${{ inputs.n == 4 }}");
-        job
-    }));
+    let script =
+        "${{ inputs.flag && 'yes' || 'no' }} ${{ github.event.inputs.flag }} ${{ inputs.n == 4 }}";
+    let mut document = plan(&[job("a", json!({"steps": [step(script, json!({}))]}))]);
     document.triggers = serde_json::from_value(json!([{
         "event": "workflow_dispatch", "place": {"line": 1, "column": 1},
         "filters": {"branches": null, "branches_ignore": null, "tags": null, "tags_ignore": null,

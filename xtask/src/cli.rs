@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{plant, sim, tools};
+use crate::{bench, plant, sim, tools};
 
 pub const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -10,7 +10,10 @@ usage: cargo xtask COMMAND
   plant NAME | --all | --list      does the guard see the bug planted by xtask/plants/NAME.patch?
         [--verify-clean]           run the check without the bug as well; it must pass
   sim [--seed N] [--seeds COUNT]   deterministic simulation, COUNT seeds from N on
-  cases NAME | --all               the collected cases in the folder that GRIT_CASES names";
+  cases NAME | --all               the collected cases in the folder that GRIT_CASES names
+  bench edge [--rounds N]          the edge beside nginx and haproxy: CPU per request, throughput, p99
+        [--seconds S]              of load on each in each round
+        [--binary PATH]            a `grit` that is there already, instead of this checkout's";
 
 /// What the words after `cargo xtask` ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,6 +24,7 @@ pub enum Command {
     Plant(plant::Request),
     Sim(sim::Seeds),
     Cases(Which),
+    Bench(bench::Request),
 }
 
 /// One of a kind by name, or all there are.
@@ -54,6 +58,7 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
         "plant" => plant(&mut rest),
         "sim" => sim(&mut rest),
         "cases" => cases(&mut rest),
+        "bench" => bench(&mut rest),
         other => Err(UsageError(format!("no command `{other}`"))),
     }
 }
@@ -74,6 +79,14 @@ impl<'a> Words<'a> {
         let word = self.value(option)?;
         word.parse()
             .map_err(|_| UsageError(format!("`{option}` needs a whole number, not `{word}`")))
+    }
+
+    /// A number of things of which there must be one.
+    fn positive(&mut self, option: &str) -> Result<u64, UsageError> {
+        match self.number(option)? {
+            0 => Err(UsageError(format!("`{option}` needs at least 1"))),
+            number => Ok(number),
+        }
     }
 
     fn end(&mut self) -> Result<(), UsageError> {
@@ -143,6 +156,26 @@ fn cases(words: &mut Words<'_>) -> Result<Command, UsageError> {
     words.end().map(|()| Command::Cases(which))
 }
 
+fn bench(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    match words.value("bench")? {
+        "edge" => bench_edge(words),
+        other => Err(UsageError(format!("no benchmark `{other}`; there is edge"))),
+    }
+}
+
+fn bench_edge(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let mut settings = bench::Settings::default();
+    while let Some(word) = words.next() {
+        match word {
+            "--rounds" => settings.rounds = words.positive(word)?,
+            "--seconds" => settings.seconds = words.positive(word)?,
+            "--binary" => settings.binary = Some(words.value(word)?.into()),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(Command::Bench(bench::Request::Edge(settings)))
+}
+
 /// Names become file names, so they have no separators and no leading dash or dot.
 fn is_name(word: &str) -> bool {
     word.starts_with(|first: char| first.is_ascii_alphanumeric())
@@ -176,6 +209,12 @@ mod tests {
                 verify_clean: true
             }))
         );
+        let settings =
+            bench::Settings { rounds: 3, seconds: 2, binary: Some("target/old/grit".into()) };
+        assert_eq!(
+            parsed("bench edge --rounds 3 --binary target/old/grit"),
+            Ok(Command::Bench(bench::Request::Edge(settings)))
+        );
     }
 
     #[test]
@@ -193,6 +232,10 @@ mod tests {
             "sim --seed -1",
             "cases",
             "cases dora flags",
+            "bench",
+            "bench nginx",
+            "bench edge --rounds 0",
+            "bench edge --seconds 1.5",
         ] {
             assert!(parsed(line).is_err(), "`{line}` must not parse");
         }

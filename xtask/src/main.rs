@@ -1,8 +1,10 @@
-//! The house's own tool, started as `cargo xtask`: tests, tidiness, planted bugs, simulation, cases.
+//! The house's own tool, started as `cargo xtask`: tests, tidiness, planted bugs, simulation, cases,
+//! benchmarks.
 //!
 //! It drives the workspace from outside, through `cargo`, `git` and the built binaries, and depends on
 //! no crate of it. One file per subcommand; [`cli`] says which there are.
 
+mod bench;
 mod cases;
 mod cli;
 mod layers;
@@ -45,5 +47,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Plant(what) => plant::run(&repo, &what),
         Command::Sim(seeds) => sim::run(&repo, &seeds),
         Command::Cases(which) => cases::run(&repo, &which),
+        Command::Bench(request) => bench::run(&repo, &request),
     }
 }

@@ -43,13 +43,13 @@ pub fn shown(command: &mut Command) -> Result<bool> {
 
 /// Runs to the end with nothing shown; true when it starts and exits 0.
 pub fn quiet(program: &str, args: &[&str]) -> bool {
-    let status = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    status.is_ok_and(|status| status.success())
+    is_quiet_success(Command::new(program).args(args))
+}
+
+/// The same for a command that is more than a program and its arguments.
+pub fn is_quiet_success(command: &mut Command) -> bool {
+    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    silent.status().is_ok_and(|status| status.success())
 }
 
 /// Splits the first simple command of a shell line into words: quotes and backslashes count; a comment, a pipe, a

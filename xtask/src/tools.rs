@@ -1,6 +1,6 @@
 //! Programs that tests call, and where they come from.
 
-use std::process::Command;
+use std::{env, process::Command};
 
 use anyhow::{Result, bail};
 
@@ -9,7 +9,7 @@ use crate::shell;
 /// A program that the build or a test needs.
 pub struct Tool {
     pub name: &'static str,
-    /// Arguments with which it exits 0 when it is there.
+    /// Arguments with which it exits 0 when it is there; without any, being found is enough.
     pub probe: &'static [&'static str],
     pub source: Source,
     pub why: &'static str,
@@ -63,26 +63,49 @@ pub const TOOLS: &[Tool] = &[
 /// # Errors
 /// A tool is missing and cannot be installed from here; the text is what to type.
 pub fn ensure(without: &[String]) -> Result<()> {
-    let missing: Vec<&Tool> = TOOLS
-        .iter()
-        .filter(|tool| !without.iter().any(|name| name == tool.name) && !is_there(tool))
-        .collect();
-    if missing.is_empty() {
+    let wanted = TOOLS.iter().filter(|tool| !without.iter().any(|name| name == tool.name));
+    let still = provide(wanted)?;
+    if still.is_empty() {
         return Ok(());
     }
+    let each: Vec<String> = still.iter().map(|tool| format!("--without {}", tool.name)).collect();
+    bail!("{}\nor go without: cargo xtask test {}", advice(&still), each.join(" "))
+}
+
+/// The same for tools that tests do not need, and without which there is no going on.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn need(tools: &'static [Tool]) -> Result<()> {
+    let still = provide(tools.iter())?;
+    if still.is_empty() { Ok(()) } else { bail!("{}", advice(&still)) }
+}
+
+/// Installs what is missing when it may; what is missing still.
+fn provide(wanted: impl Iterator<Item = &'static Tool>) -> Result<Vec<&'static Tool>> {
+    let missing: Vec<&Tool> = wanted.filter(|tool| !is_there(tool)).collect();
     for tool in &missing {
         println!("tools: {} is missing ({})", tool.name, tool.why);
     }
     let packages: Vec<&str> = missing.iter().filter_map(|tool| package(tool.source)).collect();
-    if may_install() && !packages.is_empty() {
+    if !packages.is_empty() && may_install() {
         install(&packages)?;
     }
-    let still: Vec<&Tool> = missing.into_iter().filter(|tool| !is_there(tool)).collect();
-    if still.is_empty() { Ok(()) } else { bail!("{}", advice(&still)) }
+    Ok(missing.into_iter().filter(|tool| !is_there(tool)).collect())
 }
 
 fn is_there(tool: &Tool) -> bool {
-    shell::quiet(tool.name, tool.probe)
+    match tool.probe {
+        [] => shell::quiet("sh", &["-c", "command -v \"$0\"", tool.name]),
+        probe => shell::is_quiet_success(command(tool.name).args(probe)),
+    }
+}
+
+/// The tool, found where Debian keeps servers as well: their folder is not in everybody's PATH.
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env("PATH", format!("{}:/usr/sbin:/sbin", env::var("PATH").unwrap_or_default()));
+    command
 }
 
 fn package(source: Source) -> Option<&'static str> {
@@ -101,7 +124,8 @@ fn may_install() -> bool {
 fn install(packages: &[&str]) -> Result<()> {
     for step in [&["update", "-qq"][..], &["install", "-qq", "--yes", "--no-install-recommends"]] {
         let mut command = Command::new("apt-get");
-        command.args(step).env("DEBIAN_FRONTEND", "noninteractive");
+        // A server is wanted as a program: in run level 1 Debian does not start it as a service.
+        command.args(step).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
         if step[0] == "install" {
             command.args(packages);
             println!("tools: installing {} from Debian", packages.join(" "));
@@ -125,12 +149,7 @@ fn advice(missing: &[&Tool]) -> String {
         Source::Typed(line) => Some(line.to_owned()),
     }));
     let names: Vec<&str> = missing.iter().map(|tool| tool.name).collect();
-    format!(
-        "{} missing; type:\n  {}\nor go without: cargo xtask test {}",
-        names.join(", "),
-        lines.join("\n  "),
-        names.iter().map(|name| format!("--without {name}")).collect::<Vec<_>>().join(" ")
-    )
+    format!("{} missing; type:\n  {}", names.join(", "), lines.join("\n  "))
 }
 
 #[cfg(test)]
@@ -149,11 +168,13 @@ mod tests {
         assert!(!is_there(&ABSENT));
         let advice = advice(&[&ABSENT]);
         assert!(advice.contains("sudo apt-get install -y none"), "{advice}");
-        assert!(advice.contains("--without no-such-program-anywhere"), "{advice}");
+        assert!(advice.contains("no-such-program-anywhere missing"), "{advice}");
+        assert!(!is_there(&Tool { probe: &[], ..ABSENT }));
     }
 
     #[test]
     fn this_build_had_a_compiler() {
         assert!(is_there(&TOOLS[0]), "rustc compiled this test");
+        assert!(is_there(&Tool { name: "rustc", probe: &[], ..ABSENT }));
     }
 }

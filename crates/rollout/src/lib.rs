@@ -15,6 +15,7 @@ pub mod config;
 mod decide;
 mod effects;
 mod evolve;
+mod keyed;
 mod millis;
 mod port;
 pub mod slot;

@@ -174,6 +174,7 @@ pub struct Observed {
     pub fence: Fence,
     pub sequence: Sequence,
     /// What requests follow now: after a trip, stable only.
+    #[serde(with = "crate::keyed")]
     pub weights: BTreeMap<Revision, Weight>,
     pub trip: Option<Trip>,
 }
@@ -210,6 +211,7 @@ pub struct Stats {
     /// How much time it covers; less than asked where the router started later.
     #[serde(with = "crate::millis")]
     pub window: Duration,
+    #[serde(with = "crate::keyed")]
     pub revisions: BTreeMap<Revision, RevisionStats>,
 }
 

@@ -43,7 +43,12 @@ pub enum Event {
     },
     /// The router read it back.
     #[serde(rename = "rollout.weight_observed")]
-    WeightObserved { sequence: Sequence, weights: BTreeMap<Revision, Weight>, at: Timestamp },
+    WeightObserved {
+        sequence: Sequence,
+        #[serde(with = "crate::keyed")]
+        weights: BTreeMap<Revision, Weight>,
+        at: Timestamp,
+    },
     #[serde(rename = "rollout.route_refused")]
     RouteRefused { sequence: Sequence, reason: String },
     #[serde(rename = "rollout.drain_started")]

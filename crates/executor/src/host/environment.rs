@@ -1,0 +1,82 @@
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use grit_pipeline::StepSpec;
+
+use super::folder::Folder;
+
+/// What steps get of our own environment; everything else in it is none of their business.
+const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "USER", "CARGO_HOME", "RUSTUP_HOME"];
+
+const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Files that a step may write for the runner: variable, name in the step's folder.
+pub(super) const FILES: [(&str, &str); 5] = [
+    ("GITHUB_ENV", "env"),
+    ("GITHUB_OUTPUT", "output"),
+    ("GITHUB_PATH", "path"),
+    ("GITHUB_STEP_SUMMARY", "summary"),
+    ("GITHUB_STATE", "state"),
+];
+
+pub(super) type Variables = BTreeMap<OsString, OsString>;
+
+/// Our own environment, as far as steps get it.
+#[derive(Clone, Debug)]
+pub(super) struct Inherited(Variables);
+
+impl Inherited {
+    pub fn from_this_process() -> Self {
+        let mut own: Variables = INHERITED
+            .into_iter()
+            .filter_map(|name| Some((name.into(), env::var_os(name)?)))
+            .collect();
+        own.entry("PATH".into()).or_insert_with(|| PATH_DEFAULT.into());
+        own.entry("LANG".into()).or_insert_with(|| "C.UTF-8".into());
+        Self(own)
+    }
+
+    /// The whole environment of a step. `secrets` win over everything, the step's own variables
+    /// over what is inherited.
+    pub fn for_step(
+        &self,
+        folder: &Folder,
+        spec: &StepSpec,
+        secrets: &BTreeMap<String, String>,
+    ) -> Variables {
+        let mut all = self.0.clone();
+        all.insert("TMPDIR".into(), folder.temp().into());
+        all.insert("RUNNER_TEMP".into(), folder.temp().into());
+        all.extend(spec.env.iter().map(|(name, value)| (name.into(), value.into())));
+        let path = all.get(OsStr::new("PATH")).map(|path| prepended(&spec.path, path));
+        all.extend(path.map(|path| ("PATH".into(), path)));
+        let files = folder.step(spec.index);
+        let files = FILES.into_iter().map(|(name, file)| (name.into(), files.join(file).into()));
+        all.extend(files);
+        all.extend(secrets.iter().map(|(name, value)| (name.into(), value.into())));
+        all
+    }
+}
+
+/// Where `program` is, on the `PATH` of `variables`.
+pub(super) fn find_program(program: &str, variables: &Variables) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = variables.get(OsStr::new("PATH"))?;
+    let is_program = |path: &PathBuf| {
+        let metadata = path.metadata();
+        metadata.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    env::split_paths(path).map(|folder| folder.join(program)).find(is_program)
+}
+
+fn prepended(folders: &[String], path: &OsStr) -> OsString {
+    let mut whole = OsString::new();
+    for folder in folders {
+        whole.push(folder);
+        whole.push(":");
+    }
+    whole.push(path);
+    whole
+}

@@ -1,0 +1,281 @@
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use grit_host::durable;
+use grit_pipeline::{JobSpec, StepOutcome};
+use grit_types::{EffectId, JobId, RunId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+const VERSION: u64 = 1;
+
+/// Workspaces on their way out: no name of a run begins like this.
+const ASIDE: &str = ".gone-";
+
+/// The folder of one job.
+#[derive(Clone, Debug)]
+pub(super) struct Folder {
+    root: PathBuf,
+}
+
+/// What is kept of a step.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StepRecord {
+    v: u64,
+    pub effect: EffectId,
+    pub state: StepState,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StepState {
+    /// Written before anything of it starts.
+    Started,
+    Done(StepOutcome),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JobRecord {
+    v: u64,
+    job: JobSpec,
+}
+
+impl StepRecord {
+    pub fn new(effect: &EffectId, state: StepState) -> Self {
+        Self { v: VERSION, effect: effect.clone(), state }
+    }
+}
+
+impl Folder {
+    pub fn new(work: &Path, run: RunId, job: JobId) -> Self {
+        Self { root: work.join(run.to_string()).join(job.to_string()) }
+    }
+
+    /// Where steps start.
+    pub fn workspace(&self) -> PathBuf {
+        self.root.join("workspace")
+    }
+
+    pub fn temp(&self) -> PathBuf {
+        self.root.join("temp")
+    }
+
+    /// The script of a step and the files that it writes for the runner.
+    pub fn step(&self, index: u32) -> PathBuf {
+        self.steps().join(index.to_string())
+    }
+
+    /// The record of a step's processes.
+    pub fn session(&self, index: u32) -> PathBuf {
+        self.steps().join(format!("{index}.session.json"))
+    }
+
+    /// Where a step checks out before its files are moved to where they belong.
+    pub fn checkout(&self, index: u32) -> PathBuf {
+        self.root.join(format!("checkout-{index}"))
+    }
+
+    fn steps(&self) -> PathBuf {
+        self.root.join("steps")
+    }
+
+    fn record(&self, index: u32) -> PathBuf {
+        self.steps().join(format!("{index}.json"))
+    }
+
+    /// A job that is prepared stays as it is; what is left of a preparation that was cut short is
+    /// made anew.
+    pub fn prepare(&self, job: &JobSpec) -> io::Result<()> {
+        if let Some(prepared) = self.job()? {
+            let same = prepared == *job;
+            let other = || io::Error::other("it is prepared for another commit");
+            return same.then_some(()).ok_or_else(other);
+        }
+        remove_all(&self.root)?;
+        for folder in [self.workspace(), self.temp(), self.steps()] {
+            durable::create_dir_all(&folder)?;
+        }
+        let record = JobRecord { v: VERSION, job: job.clone() };
+        durable::write(&self.root.join("job.json"), &serde_json::to_vec(&record)?)
+    }
+
+    /// What the job is; `None` if it is not prepared.
+    pub fn job(&self) -> io::Result<Option<JobSpec>> {
+        let record = read_json::<JobRecord>(&self.root.join("job.json"))?;
+        Ok(record.map(|record| record.job))
+    }
+
+    pub fn step_record(&self, index: u32) -> io::Result<Option<StepRecord>> {
+        read_json(&self.record(index))
+    }
+
+    pub fn write_step_record(&self, index: u32, record: &StepRecord) -> io::Result<()> {
+        durable::write(&self.record(index), &serde_json::to_vec(record)?)
+    }
+
+    /// As if the step had never been asked for.
+    pub fn forget_step(&self, index: u32) -> io::Result<()> {
+        durable::remove(&self.record(index))
+    }
+
+    /// Steps that were started and have no outcome.
+    pub fn unfinished(&self) -> io::Result<Vec<u32>> {
+        let mut unfinished = Vec::new();
+        for name in names(&self.steps())? {
+            let Some(Ok(index)) = name.strip_suffix(".json").map(str::parse) else { continue };
+            let record = self.step_record(index)?;
+            if record.is_some_and(|record| matches!(record.state, StepState::Started)) {
+                unfinished.push(index);
+            }
+        }
+        Ok(unfinished)
+    }
+
+    /// What steps asked to be masked, as written by [`Folder::write_masks`].
+    pub fn masks(&self) -> io::Result<Vec<String>> {
+        Ok(read_json(&self.root.join("masks.json"))?.unwrap_or_default())
+    }
+
+    /// Readable by us only, and gone with the job.
+    pub fn write_masks(&self, masks: &[String]) -> io::Result<()> {
+        durable::write(&self.root.join("masks.json"), &serde_json::to_vec(masks)?)
+    }
+}
+
+/// The folder of a job whose run is not known.
+pub(super) fn find(work: &Path, job: JobId) -> io::Result<Option<Folder>> {
+    for run in names(work)?.into_iter().filter(|name| name.starts_with(RunId::PREFIX)) {
+        let root = work.join(run).join(job.to_string());
+        if root.is_dir() {
+            return Ok(Some(Folder { root }));
+        }
+    }
+    Ok(None)
+}
+
+/// Takes the job's folder out of sight, and its run's with the last job of it; answers what is
+/// to be removed.
+pub(super) fn set_aside(work: &Path, job: JobId) -> io::Result<Option<PathBuf>> {
+    let gone = work.join(format!("{ASIDE}{job}"));
+    // Of an attempt that failed half-way.
+    remove_all(&gone)?;
+    let Some(folder) = find(work, job)? else { return Ok(None) };
+    fs::rename(&folder.root, &gone)?;
+    if let Some(run) = folder.root.parent() {
+        match fs::remove_dir(run) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(Some(gone))
+}
+
+pub(super) fn remove_set_aside(work: &Path) -> io::Result<()> {
+    let aside = names(work)?.into_iter().filter(|name| name.starts_with(ASIDE));
+    aside.map(|name| work.join(name)).try_for_each(|gone| remove_all(&gone))
+}
+
+/// Removes a folder and everything in it, also what a step made read-only. One that is not there
+/// is no error.
+pub(super) fn remove_all(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_writable(path)?;
+            fs::remove_dir_all(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// A module cache of Go, for one, has folders without permission to write.
+fn make_writable(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            make_writable(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// At most `max + 1` bytes of a file that a step had in its hands: nothing but a regular file is
+/// read. `None`: it is gone, or something else is there.
+pub(super) fn read_bounded(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut options = File::options();
+    let opened = options.read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    Ok(names)
+}
+
+/// Refuses what a later version wrote.
+fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u64,
+    }
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if let Ok(Version { v }) = serde_json::from_slice(&bytes)
+        && v > VERSION
+    {
+        let path = path.display();
+        return Err(io::Error::other(format!("{path} is of version {v}, newer than {VERSION}")));
+    }
+    Ok(Some(serde_json::from_slice(&bytes)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removes_what_is_read_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("job/mod/cache");
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("file"), "x").unwrap();
+        fs::set_permissions(&deep, Permissions::from_mode(0o500)).unwrap();
+        remove_all(&folder.path().join("job")).unwrap();
+        remove_all(&folder.path().join("job")).unwrap();
+        assert_eq!(names(folder.path()).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn reads_regular_files_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "12345").unwrap();
+        std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
+        assert_eq!(read_bounded(&path("file"), 3).unwrap().unwrap(), b"1234");
+        assert_eq!(read_bounded(&path("absent"), 3).unwrap(), None);
+        assert_eq!(read_bounded(folder.path(), 3).unwrap(), None);
+        assert!(read_bounded(&path("link"), 3).is_err());
+    }
+}

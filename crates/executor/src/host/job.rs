@@ -1,0 +1,116 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use grit_pipeline::JobSpec;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::folder::Folder;
+use super::locked;
+use crate::text::mask::Masks;
+
+/// Masks that the steps of a job may add; then nothing more of it is logged.
+const MASKS_MAX: usize = 1000;
+
+/// What the steps of a job share, as long as this process runs them.
+pub(super) struct Job {
+    pub spec: JobSpec,
+    pub folder: Folder,
+    masks: Mutex<MaskSet>,
+    /// Readers of the output of processes that outlive their step.
+    pub readers: TaskTracker,
+    /// Nobody will ask for that output any more.
+    pub over: CancellationToken,
+}
+
+struct MaskSet {
+    /// Said by steps. Kept on disk, since later steps may run in another process of ours.
+    added: Vec<String>,
+    /// Given by us.
+    secrets: BTreeMap<String, String>,
+    is_stored: bool,
+    ready: Arc<Masks>,
+}
+
+/// More masks than [`MASKS_MAX`]: the output cannot be masked as it should.
+#[derive(Debug)]
+pub(super) struct TooManyMasks;
+
+impl Job {
+    /// The job of a prepared folder; `None`: it is not prepared.
+    pub fn load(folder: Folder) -> io::Result<Option<Self>> {
+        let Some(spec) = folder.job()? else { return Ok(None) };
+        let added = folder.masks()?;
+        let ready = Arc::new(Masks::new(added.iter().map(String::as_str)));
+        let masks = MaskSet { added, secrets: BTreeMap::new(), is_stored: true, ready };
+        Ok(Some(Self {
+            spec,
+            folder,
+            masks: Mutex::new(masks),
+            readers: TaskTracker::new(),
+            over: CancellationToken::new(),
+        }))
+    }
+
+    pub fn masks(&self) -> Arc<Masks> {
+        locked(&self.masks).ready.clone()
+    }
+
+    /// From now on these are masked, and what was given before by the same names.
+    pub fn hide(&self, secrets: &BTreeMap<String, String>) {
+        let mut masks = locked(&self.masks);
+        // A token that was given before may still be said.
+        let new: BTreeMap<_, _> = secrets
+            .iter()
+            .filter(|(_, value)| !masks.secrets.contains_key(*value))
+            .map(|(name, value)| (value.clone(), name.clone()))
+            .collect();
+        if !new.is_empty() {
+            masks.secrets.extend(new);
+            masks.rebuild();
+        }
+    }
+
+    /// `::add-mask::`.
+    pub fn add_mask(&self, value: String) -> Result<(), TooManyMasks> {
+        let mut masks = locked(&self.masks);
+        if masks.added.contains(&value) {
+            return Ok(());
+        }
+        if masks.added.len() == MASKS_MAX {
+            return Err(TooManyMasks);
+        }
+        masks.added.push(value);
+        masks.is_stored = false;
+        masks.rebuild();
+        Ok(())
+    }
+
+    /// Writes what steps added, for the time after a crash. Blocks.
+    pub fn store_masks(&self) -> io::Result<()> {
+        let unstored = {
+            let masks = locked(&self.masks);
+            (!masks.is_stored).then(|| masks.added.clone())
+        };
+        let Some(added) = unstored else { return Ok(()) };
+        self.folder.write_masks(&added)?;
+        let mut masks = locked(&self.masks);
+        masks.is_stored = masks.added == added;
+        Ok(())
+    }
+
+    /// Stops reading what its processes say.
+    pub async fn let_go(&self) {
+        self.over.cancel();
+        self.readers.close();
+        self.readers.wait().await;
+    }
+}
+
+impl MaskSet {
+    fn rebuild(&mut self) {
+        let all = self.added.iter().chain(self.secrets.keys());
+        self.ready = Arc::new(Masks::new(all.map(String::as_str)));
+    }
+}

@@ -1,0 +1,383 @@
+//! Steps as processes of this machine.
+//!
+//! On disk, below [`HostConfig::work`]: `RUN/JOB/job.json` (what the job is; written last, so a
+//! job that has it is prepared), `RUN/JOB/{workspace,temp}`, `RUN/JOB/steps/INDEX.json` (the
+//! effect, and what became of it), `RUN/JOB/steps/INDEX.session.json` (its processes, for whoever
+//! comes after a crash), `RUN/JOB/steps/INDEX/` (its script and its `GITHUB_ENV` and the like).
+//! The log is `RUN/JOB/INDEX.log` below [`HostConfig::logs`], masked.
+//!
+//! In memory: one task per step under way; whoever asks for the step's effect waits for it.
+
+mod checkout;
+mod environment;
+mod folder;
+mod job;
+mod log;
+mod process;
+mod script;
+mod step;
+mod sweeping;
+mod tool;
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use grit_host::{Shim, durable};
+use grit_pipeline::{JobSpec, Prepared, Runner, RunnerError, StepOutcome, StepSpec};
+use grit_types::{BoxFuture, Clock, EffectId, JobId, RunId};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use environment::Inherited;
+use folder::Folder;
+use job::Job;
+use step::Step;
+
+pub use log::LOG_MAX_BYTES;
+
+/// Between being asked to end and being killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why a step of a job without a workspace does not run.
+pub(crate) const NOT_PREPARED: &str =
+    "the job has no workspace: it was never prepared, or it is cleaned up already";
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Variables that the steps of a job get when they start, and that no log may show.
+pub type Secrets = Arc<dyn Fn(&JobSpec) -> BTreeMap<String, String> + Send + Sync>;
+
+/// What a [`HostRunner`] stands on.
+#[derive(Clone)]
+pub struct HostConfig {
+    /// `DATA/work`; made if it is missing, owned by one runner at a time.
+    pub work: PathBuf,
+    /// `DATA/logs`; made if it is missing.
+    pub logs: PathBuf,
+    /// The binary that becomes the step's command.
+    pub shim: Shim,
+    pub source: Arc<dyn Checkouts>,
+    /// Asked at every start of a step.
+    pub secrets: Secrets,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Where the files of a commit come from.
+pub trait Checkouts: Send + Sync {
+    /// Writes the files of `reference` (the job's commit if it is `None`) into `into`, with a
+    /// `.git` of their own that knows the last `depth` commits; 0: all.
+    ///
+    /// `into` does not exist yet, its parent does. Blocks. A caller that waits no longer removes
+    /// the parent; the error is shown to people, with its causes.
+    fn checkout(
+        &self,
+        job: &JobSpec,
+        reference: Option<&str>,
+        depth: u32,
+        into: &Path,
+    ) -> Result<(), Box<dyn Error + Send + Sync>>;
+}
+
+/// Why a runner cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("jobs of {} are run by another process", work.display())]
+    InUse { work: PathBuf },
+    #[error("{action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+}
+
+/// Runs steps as processes; see the module.
+///
+/// Dropping it interrupts what runs; [`HostRunner::close`] also waits for that.
+pub struct HostRunner {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+}
+
+/// What the tasks of steps use.
+struct Shared {
+    config: HostConfig,
+    inherited: Inherited,
+    /// Tells our processes from those of another data folder.
+    unit: String,
+    jobs: Mutex<HashMap<JobId, Arc<Job>>>,
+    steps: Mutex<HashMap<(JobId, u32), Running>>,
+    /// Held while folders of jobs come or go.
+    folders: tokio::sync::Mutex<()>,
+    closing: CancellationToken,
+    /// Held as long as anyone may act on the folder.
+    lock: Mutex<Option<File>>,
+}
+
+/// A step under way.
+#[derive(Clone)]
+struct Running {
+    effect: EffectId,
+    cancel: CancellationToken,
+    done: watch::Receiver<Option<Result<StepOutcome, Arc<RunnerError>>>>,
+}
+
+impl HostRunner {
+    /// Leaves every job as it is: what became of its steps is found out when they are asked for.
+    /// Processes that are ours without a job, left by a crash, are ended.
+    pub fn open(config: HostConfig) -> BoxFuture<'static, Result<Arc<Self>, OpenError>> {
+        Box::pin(async move {
+            let shared = blocking(move || open(config)).await?;
+            sweeping::orphans(&shared).await;
+            Ok(Arc::new(Self { shared: Arc::new(shared), tasks: TaskTracker::new() }))
+        })
+    }
+
+    /// Ends what runs, as interrupted; returns when the folder is free for another runner.
+    pub async fn close(&self) {
+        self.shared.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        let jobs: Vec<_> = locked(&self.shared.jobs).drain().map(|(_, job)| job).collect();
+        for job in jobs {
+            job.let_go().await;
+        }
+        locked(&self.shared.lock).take();
+    }
+
+    /// At most `limit` bytes of a step's log from `offset` on, of a cleaned job, too. `None`:
+    /// there is no such log; empty: it has no more, or not yet.
+    pub fn read_log(
+        &self,
+        run: RunId,
+        job: JobId,
+        index: u32,
+        offset: u64,
+        limit: usize,
+    ) -> BoxFuture<'static, io::Result<Option<Vec<u8>>>> {
+        let path = log::path(&self.shared.config.logs, run, job, index);
+        Box::pin(blocking(move || log::read(&path, offset, limit)))
+    }
+
+    /// Joins the step if it is under way, else starts it.
+    fn join(&self, effect: &EffectId, step: &StepSpec) -> Result<Running, RunnerError> {
+        if self.shared.closing.is_cancelled() {
+            return Err(failed(step::action(step), "the runner is closed"));
+        }
+        let key = (step.job, step.index);
+        let mut steps = locked(&self.shared.steps);
+        if let Some(running) = steps.get(&key) {
+            if running.effect == *effect {
+                return Ok(running.clone());
+            }
+            return Err(step::other_effect(step, &running.effect));
+        }
+        let (sender, done) = watch::channel(None);
+        let cancel = CancellationToken::new();
+        let running = Running { effect: effect.clone(), cancel: cancel.clone(), done };
+        steps.insert(key, running.clone());
+        let registered = Registered { shared: self.shared.clone(), key };
+        let (effect, spec) = (effect.clone(), step.clone());
+        let step = Step { shared: self.shared.clone(), effect, spec, cancel };
+        self.tasks.spawn(async move {
+            let result = step.conclude().await.map_err(Arc::new);
+            sender.send_replace(Some(result));
+            drop(registered);
+        });
+        Ok(running)
+    }
+
+    /// Cancels what this process runs of the job, and waits for its end.
+    async fn end_running(&self, job: JobId) {
+        let running: Vec<Running> = {
+            let steps = locked(&self.shared.steps);
+            let of_job = steps.iter().filter(|((of, _), _)| *of == job);
+            of_job.map(|(_, running)| running.clone()).collect()
+        };
+        for step in &running {
+            step.cancel.cancel();
+        }
+        for step in running {
+            // How it ended is for whoever runs it.
+            let _ = step.outcome().await;
+        }
+    }
+}
+
+impl Drop for HostRunner {
+    fn drop(&mut self) {
+        self.shared.closing.cancel();
+    }
+}
+
+impl Runner for HostRunner {
+    fn prepare(
+        &self,
+        _effect: &EffectId,
+        job: &JobSpec,
+    ) -> BoxFuture<'_, Result<Prepared, RunnerError>> {
+        let folder = self.shared.folder(job.run, job.job);
+        let job = job.clone();
+        Box::pin(async move {
+            let _alone = self.shared.folders.lock().await;
+            let action = format!("create workspace of {}", job.job);
+            let made = blocking(move || folder.prepare(&job).map(|()| prepared(&folder)));
+            made.await.map_err(|source| failed(action, source))
+        })
+    }
+
+    fn run(
+        &self,
+        effect: &EffectId,
+        step: &StepSpec,
+    ) -> BoxFuture<'_, Result<StepOutcome, RunnerError>> {
+        let joined = self.join(effect, step);
+        Box::pin(async move { joined?.outcome().await })
+    }
+
+    fn cancel(&self, job: JobId) -> BoxFuture<'_, Result<(), RunnerError>> {
+        Box::pin(async move {
+            self.end_running(job).await;
+            sweeping::unfinished(&self.shared, job).await
+        })
+    }
+
+    fn clean(&self, _effect: &EffectId, job: JobId) -> BoxFuture<'_, Result<(), RunnerError>> {
+        Box::pin(async move {
+            self.end_running(job).await;
+            sweeping::processes(&self.shared, job).await?;
+            let known = locked(&self.shared.jobs).remove(&job);
+            if let Some(known) = known {
+                known.let_go().await;
+            }
+            self.shared.remove(job).await
+        })
+    }
+}
+
+impl Shared {
+    fn folder(&self, run: RunId, job: JobId) -> Folder {
+        Folder::new(&self.config.work, run, job)
+    }
+
+    async fn remove(&self, job: JobId) -> Result<(), RunnerError> {
+        let action = || format!("remove workspace of {job}");
+        let work = self.config.work.clone();
+        let gone = {
+            let _alone = self.folders.lock().await;
+            blocking(move || folder::set_aside(&work, job)).await
+        };
+        let gone = gone.map_err(|source| failed(action(), source))?;
+        let removed = blocking(move || gone.iter().try_for_each(|gone| folder::remove_all(gone)));
+        removed.await.map_err(|source| failed(action(), source))
+    }
+}
+
+impl Running {
+    async fn outcome(mut self) -> Result<StepOutcome, RunnerError> {
+        let known = self.done.wait_for(Option::is_some).await.ok().and_then(|done| done.clone());
+        match known {
+            Some(Ok(outcome)) => Ok(outcome),
+            // Several may wait for one error, which cannot be cloned.
+            Some(Err(error)) => Err(failed(error.action.clone(), chain(error.source.as_ref()))),
+            None => Err(failed("run a step", "its task ended without a result")),
+        }
+    }
+}
+
+/// A step in the table of those under way; dropped, even by a panic, it is out of it.
+struct Registered {
+    shared: Arc<Shared>,
+    key: (JobId, u32),
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        locked(&self.shared.steps).remove(&self.key);
+    }
+}
+
+fn open(config: HostConfig) -> Result<Shared, OpenError> {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+        let path = path.to_owned();
+        move |source| OpenError::Io { action, path, source }
+    }
+    for folder in [&config.work, &config.logs] {
+        durable::create_dir_all(folder).map_err(io("create folder", folder))?;
+    }
+    let absolute = |path: &Path| path.canonicalize().map_err(io("resolve", path));
+    let (work, logs) = (absolute(&config.work)?, absolute(&config.logs)?);
+    let lock = lock(&work)?;
+    folder::remove_set_aside(&work).map_err(io("remove old workspaces in", &work))?;
+    Ok(Shared {
+        inherited: Inherited::from_this_process(),
+        unit: sweeping::unit(&work),
+        config: HostConfig { work, logs, ..config },
+        jobs: Mutex::default(),
+        steps: Mutex::default(),
+        folders: tokio::sync::Mutex::default(),
+        closing: CancellationToken::new(),
+        lock: Mutex::new(Some(lock)),
+    })
+}
+
+fn lock(work: &Path) -> Result<File, OpenError> {
+    let path = work.join(".lock");
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.map_err(|source| OpenError::Io { action: "open", path, source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse { work: work.to_owned() }),
+        Err(std::fs::TryLockError::Error(source)) => {
+            Err(OpenError::Io { action: "lock", path: work.to_owned(), source })
+        }
+    }
+}
+
+fn prepared(folder: &Folder) -> Prepared {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "X64".to_owned(),
+        "aarch64" => "ARM64".to_owned(),
+        other => other.to_ascii_uppercase(),
+    };
+    Prepared {
+        workspace: folder.workspace().to_string_lossy().into_owned(),
+        temp: folder.temp().to_string_lossy().into_owned(),
+        os: "Linux".to_owned(),
+        arch,
+    }
+}
+
+fn failed(action: impl Into<String>, source: impl Into<BoxError>) -> RunnerError {
+    RunnerError { action: action.into(), source: source.into() }
+}
+
+/// An error with all its causes, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// Nothing is done under these locks that could leave what they guard half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs what waits for a disk where it holds up nobody.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is being shut down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

@@ -1,0 +1,300 @@
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use grit_pipeline::{Conclusion, RunnerError, StepAction, StepOutcome, StepSpec};
+use grit_types::EffectId;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::environment::{FILES, Variables};
+use super::folder::{StepRecord, StepState, read_bounded, remove_all};
+use super::job::Job;
+use super::log::{self, Log};
+use super::{NOT_PREPARED, Shared, blocking, checkout, failed, locked, script, sweeping, tool};
+use crate::text::files;
+
+/// What a step may write to each of its files.
+const FILE_MAX_BYTES: u64 = 1024 * 1024;
+
+const INTERRUPTED: &str = "The runner was stopped while this step ran.";
+
+/// One step that is asked for.
+pub(super) struct Step {
+    pub shared: Arc<Shared>,
+    pub effect: EffectId,
+    pub spec: StepSpec,
+    pub cancel: CancellationToken,
+}
+
+/// A step that is being carried out.
+pub(super) struct Attempt {
+    pub shared: Arc<Shared>,
+    pub spec: StepSpec,
+    pub job: Arc<Job>,
+    pub log: Arc<Mutex<Log>>,
+    pub variables: Variables,
+    cancel: CancellationToken,
+    deadline: Option<Instant>,
+}
+
+/// What a step wrote for the runner.
+#[derive(Default)]
+struct Written {
+    outputs: BTreeMap<String, String>,
+    env: BTreeMap<String, String>,
+    path: Vec<String>,
+    /// For people: which file, and what is wrong with it.
+    refusals: Vec<String>,
+}
+
+impl Step {
+    /// What became of the effect, or becomes of it now.
+    pub async fn conclude(self) -> Result<StepOutcome, RunnerError> {
+        let Some(job) = self.job().await? else {
+            return Ok(outcome(Conclusion::Unable(NOT_PREPARED.to_owned())));
+        };
+        let (folder, index) = (job.folder.clone(), self.spec.index);
+        let recorded = blocking(move || folder.step_record(index)).await;
+        match recorded.map_err(|error| self.failed(error))? {
+            None => self.carry_out(job).await,
+            Some(record) if record.effect != self.effect => {
+                Err(other_effect(&self.spec, &record.effect))
+            }
+            Some(StepRecord { state: StepState::Done(outcome), .. }) => Ok(outcome),
+            Some(StepRecord { state: StepState::Started, .. }) => self.interrupted(job).await,
+        }
+    }
+
+    async fn job(&self) -> Result<Option<Arc<Job>>, RunnerError> {
+        if let Some(job) = locked(&self.shared.jobs).get(&self.spec.job) {
+            return Ok(Some(job.clone()));
+        }
+        let folder = self.shared.folder(self.spec.run, self.spec.job);
+        let loaded = blocking(move || Job::load(folder)).await;
+        let Some(job) = loaded.map_err(|error| self.failed(error))? else { return Ok(None) };
+        let mut jobs = locked(&self.shared.jobs);
+        Ok(Some(jobs.entry(self.spec.job).or_insert_with(|| Arc::new(job)).clone()))
+    }
+
+    /// It was under way when another process of ours died.
+    async fn interrupted(&self, job: Arc<Job>) -> Result<StepOutcome, RunnerError> {
+        sweeping::step(&self.shared, &job.folder, self.spec.job, self.spec.index).await?;
+        let said = async {
+            let mut log = Log::append(job.clone(), self.log_path()).await?;
+            log.line(INTERRUPTED).await?;
+            log.sync().await
+        };
+        said.await.map_err(|error| self.failed(error))?;
+        let outcome = outcome(Conclusion::Interrupted);
+        self.record(&job, StepState::Done(outcome.clone())).await?;
+        Ok(outcome)
+    }
+
+    async fn carry_out(&self, job: Arc<Job>) -> Result<StepOutcome, RunnerError> {
+        let begun = self.shared.config.clock.now();
+        self.record(&job, StepState::Started).await?;
+        let attempted = async {
+            let attempt = self.begin(job.clone()).await?;
+            let conclusion = attempt.act().await?;
+            Ok((attempt, conclusion))
+        };
+        let (attempt, conclusion) = match attempted.await {
+            Ok(attempted) => attempted,
+            Err(error) => return Err(self.give_up(&job, error).await),
+        };
+        let mut outcome = attempt.gather(conclusion).await?;
+        outcome.duration = self.shared.config.clock.now().since(begun);
+        self.record(&job, StepState::Done(outcome.clone())).await?;
+        Ok(outcome)
+    }
+
+    async fn begin(&self, job: Arc<Job>) -> Result<Attempt, RunnerError> {
+        let files = job.folder.step(self.spec.index);
+        blocking(move || create_files(&files)).await.map_err(|error| self.failed(error))?;
+        let secrets = (self.shared.config.secrets)(&job.spec);
+        job.hide(&secrets);
+        let log = Log::create(job.clone(), self.log_path()).await;
+        let log = log.map_err(|error| self.failed(error))?;
+        Ok(Attempt {
+            shared: self.shared.clone(),
+            spec: self.spec.clone(),
+            variables: self.shared.inherited.for_step(&job.folder, &self.spec, &secrets),
+            job,
+            log: Arc::new(Mutex::new(log)),
+            cancel: self.cancel.clone(),
+            deadline: Instant::now().checked_add(self.spec.timeout),
+        })
+    }
+
+    /// We failed, not the step. With all of it ended it may be asked for once more, unless it had
+    /// begun: then the record that stays makes it interrupted.
+    async fn give_up(&self, job: &Job, error: RunnerError) -> RunnerError {
+        let (folder, index) = (job.folder.clone(), self.spec.index);
+        let swept = sweeping::step(&self.shared, &job.folder, self.spec.job, index).await;
+        let forgotten = blocking(move || {
+            let began = folder.session(index).exists();
+            if began { Ok(()) } else { folder.forget_step(index) }
+        });
+        let forgotten = forgotten.await.map_err(|error| self.failed(error));
+        if let Err(error) = swept.and(forgotten) {
+            let error = super::chain(&error);
+            tracing::warn!(error, "a step that could not be run was not tidied up");
+        }
+        error
+    }
+
+    async fn record(&self, job: &Job, state: StepState) -> Result<(), RunnerError> {
+        let (folder, index) = (job.folder.clone(), self.spec.index);
+        let record = StepRecord::new(&self.effect, state);
+        let written = blocking(move || folder.write_step_record(index, &record)).await;
+        written.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: io::Error) -> RunnerError {
+        failed(action(&self.spec), error)
+    }
+
+    fn log_path(&self) -> PathBuf {
+        log::path(&self.shared.config.logs, self.spec.run, self.spec.job, self.spec.index)
+    }
+}
+
+impl Attempt {
+    /// For errors.
+    pub fn action(&self) -> String {
+        action(&self.spec)
+    }
+
+    /// Writes a line of ours to the log.
+    pub async fn say(&self, text: &str) -> Result<(), RunnerError> {
+        let said = self.log.lock().await.line(text).await;
+        said.map_err(|error| failed(format!("log of {}", self.action()), error))
+    }
+
+    /// Returns when the step may not go on.
+    pub async fn cut_short(&self) -> Conclusion {
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Conclusion::Cancelled,
+            () = self.shared.closing.cancelled() => Conclusion::Interrupted,
+            () = deadline => Conclusion::TimedOut,
+        }
+    }
+
+    async fn act(&self) -> Result<Conclusion, RunnerError> {
+        if self.cancel.is_cancelled() {
+            return Ok(Conclusion::Cancelled);
+        }
+        let acted = match &self.spec.action {
+            StepAction::Script { script, command } => script::run(self, script, command).await,
+            StepAction::Checkout { reference, path, fetch_depth } => {
+                checkout::run(self, reference.as_deref(), path.as_deref(), *fetch_depth).await
+            }
+            StepAction::Tool { program } => tool::run(self, program).await,
+        };
+        let conclusion = acted?;
+        match &conclusion {
+            Conclusion::Exited(_) => {}
+            Conclusion::TimedOut => {
+                let given = grit_types::format_duration(self.spec.timeout);
+                self.say(&format!("The step was ended after {given}, its timeout.")).await?;
+            }
+            Conclusion::Cancelled => self.say("The step was cancelled.").await?,
+            Conclusion::Interrupted => self.say(INTERRUPTED).await?,
+            Conclusion::Unable(reason) => self.say(reason).await?,
+        }
+        Ok(conclusion)
+    }
+
+    /// The outcome, with what the step wrote; what may not be in there fails it.
+    async fn gather(&self, mut conclusion: Conclusion) -> Result<StepOutcome, RunnerError> {
+        let files = self.job.folder.step(self.spec.index);
+        let mut written = blocking(move || Written::read(&files)).await;
+        for refusal in &written.refusals {
+            self.say(refusal).await?;
+        }
+        if !written.refusals.is_empty() && conclusion == Conclusion::Exited(0) {
+            conclusion = Conclusion::Exited(1);
+        }
+        let job = self.job.clone();
+        let stored = blocking(move || job.store_masks()).await;
+        stored.map_err(|error| failed(self.action(), error))?;
+        let mut log = self.log.lock().await;
+        log.sync().await.map_err(|error| failed(self.action(), error))?;
+        let mut outputs = std::mem::take(&mut log.outputs);
+        outputs.append(&mut written.outputs);
+        let Written { env, path, .. } = written;
+        Ok(StepOutcome { outputs, env, path, ..outcome(conclusion) })
+    }
+}
+
+impl Written {
+    fn read(folder: &Path) -> Self {
+        let mut written = Self::default();
+        let outputs = written.parse(folder, "GITHUB_OUTPUT", files::entries);
+        written.outputs = outputs.into_iter().collect();
+        let env = written.parse(folder, "GITHUB_ENV", files::variables);
+        written.env = env.into_iter().collect();
+        written.path = written.parse(folder, "GITHUB_PATH", files::folders);
+        written
+    }
+
+    fn parse<T: Default, E: std::fmt::Display>(
+        &mut self,
+        folder: &Path,
+        variable: &'static str,
+        parse: impl FnOnce(&[u8]) -> Result<T, E>,
+    ) -> T {
+        let name = FILES.into_iter().find_map(|(of, name)| (of == variable).then_some(name));
+        let parsed = match read_bounded(&folder.join(name.unwrap_or_default()), FILE_MAX_BYTES) {
+            Ok(Some(bytes)) if bytes.len() as u64 > FILE_MAX_BYTES => {
+                Err("more than 1 MiB".to_owned())
+            }
+            Ok(Some(bytes)) => parse(&bytes).map_err(|error| error.to_string()),
+            Ok(None) => return T::default(),
+            Err(error) => Err(error.to_string()),
+        };
+        parsed.unwrap_or_else(|reason| {
+            let refusal = format!("The step fails for what it wrote to {variable}: {reason}");
+            self.refusals.push(refusal);
+            T::default()
+        })
+    }
+}
+
+/// Two effects for one place in a job: somebody's mistake that must not run twice.
+pub(super) fn other_effect(step: &StepSpec, effect: &EffectId) -> RunnerError {
+    failed(action(step), format!("it was asked for by effect {effect} already"))
+}
+
+pub(super) fn action(step: &StepSpec) -> String {
+    format!("run step {} of {}", step.index, step.job)
+}
+
+fn outcome(conclusion: Conclusion) -> StepOutcome {
+    StepOutcome {
+        conclusion,
+        outputs: BTreeMap::new(),
+        env: BTreeMap::new(),
+        path: Vec::new(),
+        duration: Duration::ZERO,
+    }
+}
+
+/// Empty, whatever an attempt that never started left.
+fn create_files(folder: &Path) -> io::Result<()> {
+    remove_all(folder)?;
+    fs::create_dir(folder)?;
+    FILES.into_iter().try_for_each(|(_, file)| File::create_new(folder.join(file)).map(drop))
+}

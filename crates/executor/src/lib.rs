@@ -1,0 +1,36 @@
+//! Runs the steps of jobs.
+//!
+//! - [`HostRunner`] runs them as processes of this machine: each job in a workspace of its own,
+//!   each step in a process session of its own, its output masked before it is stored.
+//! - [`DummyRunner`] answers from a script and starts nothing: for simulations and for tests of
+//!   what stands above.
+//!
+//! Both are a [`grit_pipeline::Runner`] and keep its contract: an effect is carried out once, and
+//! a step that was under way when the runner died is told of as interrupted.
+//!
+//! What it deliberately does not do: it isolates nothing (steps are processes of the user that Grit
+//! runs as), fetches nobody's actions, installs no toolchain, and reads no repository: files of a
+//! commit come through [`Checkouts`].
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use grit_executor::{HostConfig, HostRunner};
+//! # use grit_pipeline::{JobSpec, Runner, StepSpec};
+//! # use grit_types::EffectId;
+//! # async fn example(config: HostConfig, ids: [EffectId; 3], job: JobSpec, step: StepSpec) -> Result<(), Box<dyn std::error::Error>> {
+//! let runner = HostRunner::open(config).await?;
+//! runner.prepare(&ids[0], &job).await?;
+//! let outcome = runner.run(&ids[1], &step).await?;
+//! let log = runner.read_log(step.run, step.job, step.index, 0, 4096).await?;
+//! # let _ = (outcome, log);
+//! runner.clean(&ids[2], job.job).await?; // the log stays
+//! # Ok(()) }
+//! ```
+#![forbid(unsafe_code)]
+
+mod dummy;
+mod host;
+mod text;
+
+pub use dummy::DummyRunner;
+pub use host::{Checkouts, HostConfig, HostRunner, LOG_MAX_BYTES, OpenError, Secrets};

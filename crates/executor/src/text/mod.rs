@@ -1,0 +1,5 @@
+//! What steps say, and what must not be said: no files, no processes.
+
+pub(crate) mod command;
+pub(crate) mod files;
+pub(crate) mod mask;

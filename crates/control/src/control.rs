@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use grit_ledger::{Journal, RowQuery, StorageError, StreamId};
+use grit_rollout::config::{Config, Wanted};
 use grit_rollout::slot::{Command as SlotCommand, Trigger};
 use grit_rollout::{Report, SlotId};
 use grit_types::{
@@ -18,7 +19,7 @@ use crate::ports::{RepoId, Source, SourceError};
 use crate::project::{COMMITS, DEPLOYMENTS, RUNS, SLOTS};
 use crate::reactor::{Handle, Receipt, Submission, SubmitError};
 use crate::repo::{self, RefUpdate};
-use crate::request::{self, Wanted};
+use crate::request::{self, ServiceUrl};
 use crate::view::{CommitView, DeploymentView, RunView, SlotView};
 
 /// Why something asked for did not happen.
@@ -59,6 +60,7 @@ pub struct Control {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     tenant: Tenant,
+    service_url: ServiceUrl,
 }
 
 /// A deployment that somebody asks for by name.
@@ -95,8 +97,9 @@ impl Control {
         source: Arc<dyn Source>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        service_url: ServiceUrl,
     ) -> Self {
-        Self { handle, journal, source, clock, entropy, tenant }
+        Self { handle, journal, source, clock, entropy, tenant, service_url }
     }
 
     /// The tenant whose server this is.
@@ -192,34 +195,35 @@ impl Control {
     pub async fn deploy(&self, deploy: Deploy, actor: Actor) -> Result<DeploymentId, ControlError> {
         let commit = self.version(&deploy.at, &deploy.version).await?;
         let config = self.configuration(&deploy.at, &commit).await?;
-        let (service, environment) = named(&config, &deploy)?;
-        let artifact = self.artifact(&deploy, &commit, &service.image).await?;
-        let slot = SlotId {
-            tenant: deploy.at.tenant.clone(),
-            repo: deploy.at.repo.clone(),
-            environment: environment.name.clone(),
-            service: service.name.clone(),
-        };
+        let image = image_of(&config, &deploy)?;
+        let artifact = self.artifact(&deploy, &commit, &image).await?;
+        let Deploy { at, service, environment, version, strategy } = deploy;
+        let slot =
+            SlotId { tenant: at.tenant.clone(), repo: at.repo.clone(), environment, service };
         let current = request::current(self.journal.as_ref(), &slot).await?;
         let from = request::deployed(current.as_ref());
-        let (at, to) = (deploy.at.clone(), commit.clone());
+        let (place, to) = (at.clone(), commit.clone());
         let changes = self
-            .blocking(move |source| source.changes(&at, from.as_ref(), &to, request::CHANGES_MAX))
+            .blocking(move |s| s.changes(&place, from.as_ref(), &to, request::CHANGES_MAX))
             .await?;
-        let authors =
-            request::authors(self.journal.as_ref(), &deploy.at, &commit, &changes).await?;
+        let authors = request::authors(self.journal.as_ref(), &at, &commit, &changes).await?;
         let id = DeploymentId::new(self.clock.now(), self.entropy.as_ref());
-        let wanted = Wanted {
-            id,
-            slot: slot.clone(),
-            version: deploy.version.clone(),
-            commit,
-            artifact,
-            trigger: Trigger::Manual,
-            requested_by: actor.principal.clone(),
-            needs: vec![],
+        let requested_by = actor.principal.clone();
+        let trigger = Trigger::Manual;
+        let wanted =
+            Wanted { id, version, commit, artifact, trigger, requested_by, authors, changes };
+        let request = request::complete(&config, &slot, wanted, &[], &self.service_url);
+        let Some(mut request) = request else {
+            return Err(ControlError::NotFound(format!("{slot} is not in grit.yaml")));
         };
-        let request = request::complete(&wanted, service, environment, changes, authors);
+        if let Some(name) = strategy {
+            let known = config.strategies.keys().cloned().collect();
+            request.strategy = config.strategy(&name).ok_or(ControlError::Unknown {
+                kind: "strategy",
+                name,
+                known,
+            })?;
+        }
         let command = Command::Slot(SlotCommand::Request(Box::new(request)));
         self.submit(slot.stream(), command, actor).await?;
         Ok(id)
@@ -245,11 +249,7 @@ impl Control {
         Err(ControlError::UnknownVersion { version: version.to_owned(), known })
     }
 
-    async fn configuration(
-        &self,
-        at: &RepoId,
-        commit: &CommitId,
-    ) -> Result<grit_rollout::config::Config, ControlError> {
+    async fn configuration(&self, at: &RepoId, commit: &CommitId) -> Result<Config, ControlError> {
         let (place, wanted) = (at.clone(), commit.clone());
         let read = self.blocking(move |s| pipelines::configuration(s, &place, &wanted)).await?;
         match read {
@@ -362,23 +362,19 @@ impl Control {
     }
 }
 
-fn named<'a>(
-    config: &'a grit_rollout::config::Config,
-    deploy: &Deploy,
-) -> Result<
-    (&'a grit_rollout::config::ServiceConfig, &'a grit_rollout::config::EnvironmentConfig),
-    ControlError,
-> {
+/// The image of a service that is in the file, for an environment that is.
+fn image_of(config: &Config, deploy: &Deploy) -> Result<String, ControlError> {
     let service = config.service(&deploy.service).ok_or_else(|| ControlError::Unknown {
         kind: "service",
         name: deploy.service.to_string(),
         known: config.services.iter().map(|service| service.name.to_string()).collect(),
     })?;
-    let environment =
-        config.environment(&deploy.environment).ok_or_else(|| ControlError::Unknown {
+    if config.environment(&deploy.environment).is_none() {
+        return Err(ControlError::Unknown {
             kind: "environment",
             name: deploy.environment.to_string(),
             known: config.environments.iter().map(|e| e.name.to_string()).collect(),
-        })?;
-    Ok((service, environment))
+        });
+    }
+    Ok(service.image.clone())
 }

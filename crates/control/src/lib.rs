@@ -23,6 +23,8 @@ pub mod repo;
 mod request;
 pub mod view;
 
-pub use carry::{PortCarrier, Ports};
+pub use carry::plan::run_stream;
+pub use carry::{PortCarrier, Ports, RunCarrier};
 pub use control::{Control, ControlError, Deploy, Steer};
 pub use grit_rollout::slot;
+pub use request::ServiceUrl;

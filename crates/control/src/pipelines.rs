@@ -30,7 +30,7 @@ pub fn read(source: &dyn Source, at: &RepoId, commit: &CommitId) -> Result<Found
         let path = format!("{WORKFLOWS}/{name}");
         let Some(bytes) = source.read(at, commit, &path)? else { continue };
         let text = Text::new(path, String::from_utf8_lossy(&bytes).into_owned());
-        let (plan, diagnostics): (Option<Plan>, Diagnostics) = (None, Diagnostics::new(&text)); // TEMP
+        let (plan, diagnostics) = grit_dialect::github::read_source(&text);
         match plan {
             Some(plan) if !diagnostics.has_errors() => found.plans.push(plan),
             _ => found.problems.push(rendered(&diagnostics)),

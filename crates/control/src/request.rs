@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use grit_ledger::{Journal, RowQuery, StorageError};
-use grit_rollout::config::{EnvironmentConfig, ServiceConfig};
-use grit_rollout::slot::{Change, Request, Trigger};
+use grit_rollout::config::{Config, Wanted};
+use grit_rollout::slot::{Change, Request};
 use grit_rollout::{Gate, SlotId};
-use grit_types::{CommitId, DeploymentId, Digest, Principal, RefName, Service};
+use grit_types::{CommitId, Principal, RefName, Service};
 
 use crate::ports::RepoId;
 use crate::project::{COMMITS, SLOTS};
@@ -15,19 +15,8 @@ use crate::view::{CommitView, SlotView};
 /// Commits that a deployment's record names at most.
 pub(crate) const CHANGES_MAX: usize = 500;
 
-/// What somebody wants deployed.
-#[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    pub id: DeploymentId,
-    pub slot: SlotId,
-    pub version: String,
-    pub commit: CommitId,
-    pub artifact: Digest,
-    pub trigger: Trigger,
-    pub requested_by: Principal,
-    /// Services that are being deployed with it.
-    pub needs: Vec<Service>,
-}
+/// How the instances of one service reach another: through the edge.
+pub type ServiceUrl = std::sync::Arc<dyn Fn(&SlotId) -> String + Send + Sync>;
 
 /// What people call a commit: its tag, else its short id.
 pub(crate) fn version(refs: &[RefName], commit: &CommitId) -> String {
@@ -81,43 +70,28 @@ pub(crate) async fn authors(
     Ok(authors.into_iter().collect())
 }
 
-/// The request, with the gates that follow from `after` and `needs` before those that are written.
+/// The request that `grit.yaml` makes of it; `None` where the file knows no such slot.
+///
+/// It waits for the services that it needs only where they are deployed `beside` it, and reaches
+/// each of them by `NAME_URL`.
 pub(crate) fn complete(
-    wanted: &Wanted,
-    service: &ServiceConfig,
-    environment: &EnvironmentConfig,
-    changes: Vec<Change>,
-    authors: Vec<Principal>,
-) -> Request {
-    let needs: Vec<Service> =
-        service.needs.iter().filter(|need| wanted.needs.contains(need)).cloned().collect();
-    let mut gates: Vec<Gate> = environment.after.clone().map(Gate::After).into_iter().collect();
-    if !needs.is_empty() {
-        gates.push(Gate::Needs(needs));
+    config: &Config,
+    slot: &SlotId,
+    wanted: Wanted,
+    beside: &[Service],
+    url: &ServiceUrl,
+) -> Option<Request> {
+    let mut request = config.request(slot.clone(), wanted)?;
+    for need in &config.service(&slot.service)?.needs {
+        let name = format!("{}_URL", need.as_str().to_uppercase().replace(['-', '.'], "_"));
+        let needed = SlotId { service: need.clone(), ..slot.clone() };
+        request.run.env.entry(name).or_insert_with(|| url(&needed));
     }
-    gates.extend(environment.gates.iter().cloned());
-    Request {
-        id: wanted.id,
-        slot: wanted.slot.clone(),
-        version: wanted.version.clone(),
-        commit: wanted.commit.clone(),
-        artifact: wanted.artifact,
-        run: service.run.clone(),
-        strategy: environment.strategy.clone(),
-        gates,
-        verify: environment.verify.clone(),
-        trigger: wanted.trigger.clone(),
-        requested_by: wanted.requested_by.clone(),
-        authors,
-        changes,
-        warm: environment.warm,
+    for gate in &mut request.gates {
+        if let Gate::Needs(services) = gate {
+            services.retain(|service| beside.contains(service));
+        }
     }
-}
-
-/// A failure elsewhere, as the store's.
-pub(crate) fn failed(
-    action: &str,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> StorageError {
-    StorageError { action: action.to_owned(), full: false, source: Box::new(error) }
+    request.gates.retain(|gate| !matches!(gate, Gate::Needs(services) if services.is_empty()));
+    Some(request)
 }

@@ -39,9 +39,16 @@ impl Action {
 /// What a token stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {
-    User { principal: Principal, role: Role },
+    User {
+        principal: Principal,
+        role: Role,
+    },
     /// A job of a run: it may publish artifacts of its own commit, and read.
-    Job { run: RunId, at: RepoId, commit: CommitId },
+    Job {
+        run: RunId,
+        at: RepoId,
+        commit: CommitId,
+    },
 }
 
 impl Grant {
@@ -172,7 +179,8 @@ impl Tokens {
 
     fn write(&self, tokens: &[TokenRecord]) -> Result<(), TokenError> {
         let file = File { v: 1, tokens: tokens.to_vec() };
-        let failed = |source| TokenError::File { path: self.path.clone(), action: "written", source };
+        let failed =
+            |source| TokenError::File { path: self.path.clone(), action: "written", source };
         let bytes = serde_json::to_vec_pretty(&file).map_err(|error| failed(error.into()))?;
         if let Some(folder) = self.path.parent() {
             grit_host::durable::create_dir_all(folder).map_err(failed)?;

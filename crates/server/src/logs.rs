@@ -1,6 +1,7 @@
-use grit_types::{InstanceId, JobId, RunId};
+use grit_rollout::SlotId;
+use grit_types::{BoxFuture, InstanceId, JobId, RunId};
 
-/// Reads what jobs and instances print. Implementations block.
+/// Reads what jobs and instances print.
 pub trait Logs: Send + Sync {
     /// Up to `limit` bytes of a step's log from `offset`; empty at its end.
     fn step(
@@ -10,10 +11,19 @@ pub trait Logs: Send + Sync {
         index: u32,
         offset: u64,
         limit: usize,
-    ) -> Result<Vec<u8>, LogError>;
+    ) -> BoxFuture<'_, Result<Vec<u8>, LogError>>;
+
+    /// The instances of a slot that have a log, oldest first, gone ones included.
+    fn instances(&self, slot: &SlotId) -> BoxFuture<'_, Result<Vec<InstanceId>, LogError>>;
 
     /// Up to `limit` bytes of an instance's log from `offset`; empty at its end.
-    fn instance(&self, id: InstanceId, offset: u64, limit: usize) -> Result<Vec<u8>, LogError>;
+    fn instance(
+        &self,
+        slot: &SlotId,
+        id: InstanceId,
+        offset: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<u8>, LogError>>;
 }
 
 /// Why there is no log.

@@ -62,10 +62,8 @@ impl From<ControlError> for Problem {
                 Self::not_found(detail)
             }
             ControlError::Unknown { .. } => Self::not_found(detail).hint("see grit.yaml"),
-            ControlError::NotBuilt { .. } => {
-                Self::new(StatusCode::NOT_FOUND, "not_built", detail)
-                    .hint("`grit status` shows what was pushed and built")
-            }
+            ControlError::NotBuilt { .. } => Self::new(StatusCode::NOT_FOUND, "not_built", detail)
+                .hint("`grit status` shows what was pushed and built"),
             ControlError::NoConfig(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no_config", detail)
                     .hint("`grit init` writes a grit.yaml")

@@ -36,6 +36,7 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// What every step of a run finds in its environment: `GRIT_SERVER`, `GRIT_REGISTRY`.
     pub job_env: std::collections::BTreeMap<String, String>,
+    pub service_url: crate::request::ServiceUrl,
     /// The server's name in its repositories' ledgers.
     pub server: String,
 }
@@ -73,6 +74,27 @@ impl Carrier for PortCarrier {
     }
 }
 
+/// Carries the effects of runs alone: for a pipeline that concerns nobody but its user.
+pub struct RunCarrier {
+    pub runner: Arc<dyn Runner>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Carrier for RunCarrier {
+    fn carry(&self, effect: PendingEffect) -> BoxFuture<'static, Command> {
+        let (runner, clock) = (self.runner.clone(), self.clock.clone());
+        Box::pin(async move {
+            match serde_json::from_value::<Effect>(effect.body) {
+                Ok(Effect::Run(run)) => {
+                    let outcome = run::outcome(&effect.id, &*runner, &*clock, run).await;
+                    Command::Run(grit_pipeline::run::Command::Outcome(outcome))
+                }
+                Ok(Effect::Slot(_) | Effect::Repo(_)) | Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
 /// One effect under way.
 struct Carry {
     ports: Arc<Ports>,
@@ -82,36 +104,44 @@ struct Carry {
     stream: grit_ledger::StreamId,
 }
 
+/// Tries until it is done; what changes nothing by trying again is `Ok` as well.
+async fn until_done<T, E, F>(effect: &EffectId, what: &str, mut attempt: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, E>>,
+    E: std::error::Error,
+{
+    let mut pause = RETRY_FIRST;
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(error) => {
+                let cause = chain(&error);
+                tracing::warn!(%effect, %cause, "{what} failed, tried again");
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+}
+
+async fn sleep_until(clock: &dyn Clock, at: Timestamp) {
+    loop {
+        let left = at.since(clock.now());
+        if left.is_zero() {
+            return;
+        }
+        // Short turns, so that a clock that is set forward is noticed.
+        tokio::time::sleep(left.min(Duration::from_secs(1))).await;
+    }
+}
+
 impl Carry {
-    /// Tries until it is done; what changes nothing by trying again is `Ok` as well.
-    async fn until_done<T, E, F>(&self, what: &str, mut attempt: impl FnMut() -> F) -> T
+    async fn until_done<T, E, F>(&self, what: &str, attempt: impl FnMut() -> F) -> T
     where
         F: Future<Output = Result<T, E>>,
         E: std::error::Error,
     {
-        let mut pause = RETRY_FIRST;
-        loop {
-            match attempt().await {
-                Ok(done) => return done,
-                Err(error) => {
-                    let cause = chain(&error);
-                    tracing::warn!(effect = %self.id, %cause, "{what} failed, tried again");
-                }
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RETRY_MAX);
-        }
-    }
-
-    async fn sleep_until(&self, at: Timestamp) {
-        loop {
-            let left = at.since(self.ports.clock.now());
-            if left.is_zero() {
-                return;
-            }
-            // Short turns, so that a clock that is set forward is noticed.
-            tokio::time::sleep(left.min(Duration::from_secs(1))).await;
-        }
+        until_done(&self.id, what, attempt).await
     }
 
     /// Asks another stream; a refusal is an answer, a store that fails is not.

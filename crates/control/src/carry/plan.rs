@@ -102,7 +102,7 @@ struct Build {
 }
 
 /// The stream of a run.
-pub(crate) fn run_stream(run: RunId) -> StreamId {
+pub fn run_stream(run: RunId) -> StreamId {
     // A run id holds what a stream's parts may hold.
     format!("run/{run}").parse().expect("a run id is valid in a stream")
 }

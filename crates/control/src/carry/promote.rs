@@ -1,10 +1,8 @@
 use grit_ledger::RowQuery;
-use grit_rollout::config::{Config, EnvironmentConfig, ServiceConfig};
-use grit_rollout::slot::{Command as SlotCommand, Refusal as SlotRefusal, Request, Trigger};
 use grit_rollout::SlotId;
-use grit_types::{
-    Actor, CommitId, DeploymentId, ObjectId, Principal, RefName, Timestamp,
-};
+use grit_rollout::config::{Config, EnvironmentConfig, ServiceConfig, Wanted};
+use grit_rollout::slot::{Command as SlotCommand, Refusal as SlotRefusal, Request, Trigger};
+use grit_types::{Actor, CommitId, DeploymentId, Digest, ObjectId, Principal, RefName, Timestamp};
 
 use super::{Carry, chain};
 use crate::aggregate::{Command, Refusal};
@@ -12,8 +10,8 @@ use crate::pipelines;
 use crate::ports::RepoId;
 use crate::project::COMMITS;
 use crate::repo::{Commit, Promoted};
-use crate::request::{self, Wanted};
-use crate::view::{CommitView, SlotView};
+use crate::request;
+use crate::view::CommitView;
 
 impl Carry {
     /// Requests the deployment of every service that changed, in every environment that one of
@@ -33,9 +31,11 @@ impl Carry {
             return Ok(vec![]);
         };
         let config = config?;
+        let known = self.commit(at, commit).await;
+        let push = Push { commit, refs, time, known: &known };
         let mut promoted = Vec::new();
         for environment in led_to(&config, refs) {
-            promoted.extend(self.promote_to(at, commit, refs, time, &config, environment).await?);
+            promoted.extend(self.promote_to(at, &push, &config, environment).await?);
         }
         Ok(promoted)
     }
@@ -43,114 +43,92 @@ impl Carry {
     async fn promote_to(
         &self,
         at: &RepoId,
-        commit: &CommitId,
-        refs: &[RefName],
-        time: Timestamp,
+        push: &Push<'_>,
         config: &Config,
         environment: &EnvironmentConfig,
     ) -> Result<Vec<Promoted>, String> {
-        let known = self.commit(at, commit).await;
         let mut promoted: Vec<Promoted> = Vec::new();
         for service in config.order() {
-            let Some(artifact) = known.artifacts.get(&service.image).copied() else { continue };
+            let Some(artifact) = push.known.artifacts.get(&service.image) else { continue };
             let slot = SlotId {
                 tenant: at.tenant.clone(),
                 repo: at.repo.clone(),
                 environment: environment.name.clone(),
                 service: service.name.clone(),
             };
-            let seed = format!("{}/{slot}", self.id);
-            let wanted = Wanted {
-                id: DeploymentId::derived(time, seed.as_bytes()),
-                slot,
-                version: request::version(refs, commit),
-                commit: commit.clone(),
-                artifact,
-                trigger: Trigger::Push,
-                requested_by: known.pushers.last().cloned().unwrap_or_else(Principal::grit),
-                needs: promoted.iter().map(|p| p.service.clone()).collect(),
-            };
-            let made = self.request_deployment(at, &wanted, service, environment).await?;
-            promoted.extend(made);
+            let journal = self.ports.journal.as_ref();
+            let attempt = || request::current(journal, &slot);
+            let current = self.until_done("reading a slot", attempt).await;
+            let from = request::deployed(current.as_ref());
+            if self.unchanged(at, push.commit, service, from.as_ref()).await {
+                continue;
+            }
+            let wanted = self.wanted(at, push, &slot, *artifact, from).await;
+            let beside: Vec<_> = promoted.iter().map(|p| p.service.clone()).collect();
+            let urls = &self.ports.service_url;
+            let request = request::complete(config, &slot, wanted, &beside, urls);
+            if let Some(request) = request {
+                promoted.extend(self.ask_slot(&slot, request).await?);
+            }
         }
         Ok(promoted)
     }
 
-    async fn request_deployment(
+    async fn wanted(
         &self,
         at: &RepoId,
-        wanted: &Wanted,
-        service: &ServiceConfig,
-        environment: &EnvironmentConfig,
-    ) -> Result<Option<Promoted>, String> {
+        push: &Push<'_>,
+        slot: &SlotId,
+        artifact: Digest,
+        from: Option<CommitId>,
+    ) -> Wanted {
+        let attempt = || {
+            let (at, from, to) = (at.clone(), from.clone(), push.commit.clone());
+            self.blocking(move |p| p.source.changes(&at, from.as_ref(), &to, request::CHANGES_MAX))
+        };
+        let changes = self.until_done("reading the changes", attempt).await;
         let journal = self.ports.journal.as_ref();
-        let attempt = || request::current(journal, &wanted.slot);
-        let current = self.until_done("reading a slot", attempt).await;
-        if self.unchanged(at, wanted, service, current.as_ref()).await {
-            return Ok(None);
+        let attempt = || request::authors(journal, at, push.commit, &changes);
+        let authors = self.until_done("reading the authors", attempt).await;
+        let seed = format!("{}/{}", self.id, slot.stream());
+        Wanted {
+            id: DeploymentId::derived(push.time, seed.as_bytes()),
+            version: request::version(push.refs, push.commit),
+            commit: push.commit.clone(),
+            artifact,
+            trigger: Trigger::Push,
+            requested_by: push.known.pushers.last().cloned().unwrap_or_else(Principal::grit),
+            authors,
+            changes,
         }
-        let request = self.complete(at, wanted, service, environment, current.as_ref()).await;
+    }
+
+    async fn ask_slot(&self, slot: &SlotId, request: Request) -> Result<Option<Promoted>, String> {
         let command = || Command::Slot(SlotCommand::Request(Box::new(request.clone())));
-        let stream = wanted.slot.stream();
-        let asked = self.submit(stream, command, Actor::grit("promotion")).await;
+        let asked = self.submit(slot.stream(), command, Actor::grit("promotion")).await;
         match asked.as_ref().map_err(AsRef::as_ref) {
             Ok(_) => Ok(Some(Promoted {
-                environment: wanted.slot.environment.clone(),
-                service: wanted.slot.service.clone(),
-                deployment: wanted.id,
+                environment: slot.environment.clone(),
+                service: slot.service.clone(),
+                deployment: request.id,
             })),
             Err(Refusal::Slot(SlotRefusal::Unchanged { .. })) => Ok(None),
             Err(refusal) => Err(chain(refusal)),
         }
     }
 
-    async fn complete(
-        &self,
-        at: &RepoId,
-        wanted: &Wanted,
-        service: &ServiceConfig,
-        environment: &EnvironmentConfig,
-        current: Option<&SlotView>,
-    ) -> Request {
-        let attempt = || {
-            let (at, wanted) = (at.clone(), wanted.clone());
-            let (service, environment) = (service.clone(), environment.clone());
-            let from = request::deployed(current);
-            let journal = self.ports.journal.clone();
-            async move {
-                let changes = self
-                    .blocking({
-                        let (at, commit) = (at.clone(), wanted.commit.clone());
-                        move |p| p.source.changes(&at, from.as_ref(), &commit, request::CHANGES_MAX)
-                    })
-                    .await
-                    .map_err(|error| request::failed("read the changes", error))?;
-                let authors =
-                    request::authors(journal.as_ref(), &at, &wanted.commit, &changes).await?;
-                Ok::<_, grit_ledger::StorageError>(request::complete(
-                    &wanted,
-                    &service,
-                    &environment,
-                    changes,
-                    authors,
-                ))
-            }
-        };
-        self.until_done("completing a request", attempt).await
-    }
-
     /// The service's own files are those that run there already.
     async fn unchanged(
         &self,
         at: &RepoId,
-        wanted: &Wanted,
+        commit: &CommitId,
         service: &ServiceConfig,
-        current: Option<&SlotView>,
+        from: Option<&CommitId>,
     ) -> bool {
-        let Some(from) = request::deployed(current) else { return false };
+        let Some(from) = from else { return false };
         let attempt = || {
             let (at, paths) = (at.clone(), service.source.clone());
-            let (from, to) = (from.clone(), wanted.commit.clone());
+            let (from, to) = (from.clone(), commit.clone());
             self.blocking(move |ports| {
                 let mut same = true;
                 for path in paths.iter().chain([&pipelines::CONFIG.to_owned()]) {
@@ -177,6 +155,14 @@ impl Carry {
             rows.into_iter().find_map(|row| serde_json::from_value::<CommitView>(row.body).ok());
         view.map(|view| view.state).unwrap_or_default()
     }
+}
+
+/// What is promoted.
+struct Push<'a> {
+    commit: &'a CommitId,
+    refs: &'a [RefName],
+    time: Timestamp,
+    known: &'a Commit,
 }
 
 /// The environments that the refs lead to, each after the one it comes after.

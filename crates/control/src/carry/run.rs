@@ -1,42 +1,18 @@
+use grit_pipeline::Runner;
 use grit_pipeline::run::{Command as RunCommand, Concluded, Effect, Ending, Outcome};
-use grit_types::Actor;
+use grit_types::{Actor, Clock, EffectId};
 
-use super::{Carry, chain};
+use super::{Carry, chain, sleep_until, until_done};
 use crate::aggregate::Command;
 use crate::ports::RepoId;
 use crate::repo;
 
 impl Carry {
     pub(super) async fn run(&self, effect: Effect) -> Command {
-        let outcome = match effect {
-            Effect::PrepareJob(spec) => {
-                let result = self.ports.runner.prepare(&self.id, &spec).await;
-                let result = result.map_err(|error| chain(&error));
-                Outcome::Prepared { job: spec.job, result }
-            }
-            Effect::StartStep(spec) => {
-                let ran = self.ports.runner.run(&self.id, &spec).await;
-                let outcome = ran.unwrap_or_else(|error| unable(&chain(&error)));
-                Outcome::StepDone { job: spec.job, index: spec.index, outcome }
-            }
-            Effect::CancelJob { job } => {
-                let attempt = || self.ports.runner.cancel(job);
-                self.until_done("cancelling a job", attempt).await;
-                Outcome::Done
-            }
-            Effect::CleanJob { job } => {
-                let result = self.ports.runner.clean(&self.id, job).await;
-                Outcome::Cleaned { job, result: result.map_err(|error| chain(&error)) }
-            }
-            Effect::WakeAt { at, timer } => {
-                self.sleep_until(at).await;
-                Outcome::Woke(timer)
-            }
-            Effect::Conclude(concluded) => {
-                self.conclude(&concluded).await;
-                Outcome::Done
-            }
-        };
+        if let Effect::Conclude(concluded) = &effect {
+            self.conclude(concluded).await;
+        }
+        let outcome = outcome(&self.id, &*self.ports.runner, &*self.ports.clock, effect).await;
         Command::Run(RunCommand::Outcome(outcome))
     }
 
@@ -60,6 +36,39 @@ impl Carry {
         if let Err(refusal) = self.submit(at.stream(), command, actor).await {
             tracing::debug!(run = %concluded.run, %refusal, "the repository does not know the run");
         }
+    }
+}
+
+/// What comes of an effect; a run that is over concerns others, who are told elsewhere.
+pub(super) async fn outcome(
+    id: &EffectId,
+    runner: &dyn Runner,
+    clock: &dyn Clock,
+    effect: Effect,
+) -> Outcome {
+    match effect {
+        Effect::PrepareJob(spec) => {
+            let result = runner.prepare(id, &spec).await.map_err(|error| chain(&error));
+            Outcome::Prepared { job: spec.job, result }
+        }
+        Effect::StartStep(spec) => {
+            let ran = runner.run(id, &spec).await;
+            let outcome = ran.unwrap_or_else(|error| unable(&chain(&error)));
+            Outcome::StepDone { job: spec.job, index: spec.index, outcome }
+        }
+        Effect::CancelJob { job } => {
+            until_done(id, "cancelling a job", || runner.cancel(job)).await;
+            Outcome::Done
+        }
+        Effect::CleanJob { job } => {
+            let result = runner.clean(id, job).await.map_err(|error| chain(&error));
+            Outcome::Cleaned { job, result }
+        }
+        Effect::WakeAt { at, timer } => {
+            sleep_until(clock, at).await;
+            Outcome::Woke(timer)
+        }
+        Effect::Conclude(_) => Outcome::Done,
     }
 }
 

@@ -1,7 +1,7 @@
 use grit_rollout::slot::{Command as SlotCommand, Effect, Outcome, RouteFailure};
 use grit_rollout::{RouterError, TargetError};
 
-use super::{Carry, chain};
+use super::{Carry, chain, sleep_until};
 use crate::aggregate::Command;
 
 impl Carry {
@@ -43,7 +43,7 @@ impl Carry {
                 Outcome::Measured { number, of, result }
             }
             Effect::WakeAt { at, timer } => {
-                self.sleep_until(at).await;
+                sleep_until(&*self.ports.clock, at).await;
                 Outcome::Woke(timer)
             }
             Effect::OpenIssue { number, slot, version, reason, at } => {

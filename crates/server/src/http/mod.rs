@@ -40,9 +40,7 @@ pub fn serve(
     shutdown: BoxFuture<'static, ()>,
 ) -> BoxFuture<'static, std::io::Result<()>> {
     let router = routes(app);
-    Box::pin(async move {
-        axum::serve(listener, router).with_graceful_shutdown(shutdown).await
-    })
+    Box::pin(async move { axum::serve(listener, router).with_graceful_shutdown(shutdown).await })
 }
 
 fn routes(app: Arc<App>) -> Router {
@@ -59,7 +57,8 @@ fn routes(app: Arc<App>) -> Router {
         .route("/api/v1/runs", get(read::runs))
         .route("/api/v1/runs/{id}", get(read::run))
         .route("/api/v1/runs/{id}/jobs/{job}/steps/{index}/log", get(read::step_log))
-        .route("/api/v1/instances/{id}/log", get(read::instance_log))
+        .route("/api/v1/slots/{environment}/{service}/logs", get(read::instance_logs))
+        .route("/api/v1/slots/{environment}/{service}/logs/{id}", get(read::instance_log))
         .route("/api/v1/pushes", post(write::push))
         .route("/api/v1/artifacts", post(write::publish))
         .route("/api/v1/tokens", get(read::tokens).post(write::create_token))

@@ -3,6 +3,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use grit_control::ports::RepoId;
 use grit_control::view::{CommitView, DeploymentView, RunView, SlotView};
+use grit_rollout::SlotId;
 use serde::{Deserialize, Serialize};
 
 use super::extract::{Caller, parsed};
@@ -45,6 +46,15 @@ pub(super) struct Me {
 impl App {
     pub(super) fn at(&self) -> RepoId {
         RepoId { tenant: self.control.tenant().clone(), repo: self.repo.clone() }
+    }
+
+    pub(super) fn slot(&self, environment: &str, service: &str) -> Result<SlotId, Problem> {
+        Ok(SlotId {
+            tenant: self.control.tenant().clone(),
+            repo: self.repo.clone(),
+            environment: parsed(environment)?,
+            service: parsed(service)?,
+        })
     }
 }
 
@@ -142,31 +152,39 @@ pub(super) async fn step_log(
 ) -> Result<Vec<u8>, Problem> {
     caller.may(Action::Read)?;
     let (run, job) = (parsed(&run)?, parsed(&job)?);
-    let logs = app.logs.clone();
-    read_log(move || logs.step(run, job, index, from.offset, LOG_BYTES_MAX)).await
+    Ok(app.logs.step(run, job, index, from.offset, LOG_BYTES_MAX).await?)
+}
+
+pub(super) async fn instance_logs(
+    State(app): Shared,
+    caller: Caller,
+    Path((environment, service)): Path<(String, String)>,
+) -> Result<Json<Vec<grit_types::InstanceId>>, Problem> {
+    caller.may(Action::Read)?;
+    Ok(Json(app.logs.instances(&app.slot(&environment, &service)?).await?))
 }
 
 pub(super) async fn instance_log(
     State(app): Shared,
     caller: Caller,
-    Path(id): Path<String>,
+    Path((environment, service, id)): Path<(String, String, String)>,
     Query(from): Query<From>,
 ) -> Result<Vec<u8>, Problem> {
     caller.may(Action::Read)?;
-    let (id, logs) = (parsed(&id)?, app.logs.clone());
-    read_log(move || logs.instance(id, from.offset, LOG_BYTES_MAX)).await
+    let slot = app.slot(&environment, &service)?;
+    Ok(app.logs.instance(&slot, parsed(&id)?, from.offset, LOG_BYTES_MAX).await?)
 }
 
-async fn read_log(
-    read: impl FnOnce() -> Result<Vec<u8>, LogError> + Send + 'static,
-) -> Result<Vec<u8>, Problem> {
-    let failed =
-        |detail: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "log", detail);
-    let joined = tokio::task::spawn_blocking(read).await.map_err(|e| failed(e.to_string()))?;
-    joined.map_err(|error| match error {
-        LogError::NotFound => Problem::not_found("there is no such log"),
-        LogError::Read(_) => failed(crate::problem::chain(&error)),
-    })
+impl std::convert::From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::NotFound => Self::not_found("there is no such log"),
+            LogError::Read(_) => {
+                let detail = crate::problem::chain(&error);
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "log", detail)
+            }
+        }
+    }
 }
 
 pub(super) async fn tokens(

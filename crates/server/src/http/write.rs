@@ -3,12 +3,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use grit_control::Steer;
 use grit_control::repo::RefUpdate;
-use grit_rollout::SlotId;
 use grit_types::{Digest, Principal, Revision, Role};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::extract::{Body, Caller, parsed};
+use super::extract::{Body, Caller};
 use crate::{Action, Grant, NewToken, Problem};
 
 #[derive(Deserialize)]
@@ -72,10 +71,8 @@ pub(super) async fn publish(
         return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "only a job may publish"));
     };
     let Publish { image, digest } = publish;
-    let receipt = app
-        .control
-        .publish(at, commit.clone(), image, digest, Some(*run), grant.actor())
-        .await?;
+    let receipt =
+        app.control.publish(at, commit.clone(), image, digest, Some(*run), grant.actor()).await?;
     Ok(Json(receipt.into()))
 }
 
@@ -123,11 +120,6 @@ pub(super) async fn steer(
         "reject" => Steer::Reject { number, reason },
         _ => return Err(Problem::not_found(format!("there is no verb `{verb}`"))),
     };
-    let slot = SlotId {
-        tenant: app.control.tenant().clone(),
-        repo: app.repo.clone(),
-        environment: parsed(&environment)?,
-        service: parsed(&service)?,
-    };
+    let slot = app.slot(&environment, &service)?;
     Ok(Json(app.control.steer(&slot, steer, grant.actor()).await?.into()))
 }

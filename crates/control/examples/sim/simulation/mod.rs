@@ -1,0 +1,36 @@
+//! A world in which the control plane lives: one seed, one history, the same bytes every time.
+
+mod carry;
+mod edge;
+mod journal;
+mod oracle;
+mod people;
+mod rng;
+mod runs;
+mod scenario;
+mod store;
+mod tally;
+mod target;
+mod world;
+
+pub use tally::Tally;
+
+/// What became of a world.
+pub struct Outcome {
+    /// Of everything that happened in it, in order.
+    pub digest: u64,
+    pub tally: Tally,
+    pub violation: Option<Violation>,
+}
+
+/// A promise that was broken, and how it came to it.
+pub struct Violation {
+    pub what: String,
+    /// The last inputs, oldest first.
+    pub trace: Vec<String>,
+}
+
+/// Simulates the world of a seed until it comes to rest.
+pub fn simulate(seed: u64) -> Outcome {
+    world::World::new(seed).run()
+}

@@ -1,0 +1,350 @@
+//! What can be typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use grit_types::{Environment, Principal, Repo, Service};
+
+#[derive(Debug, Parser)]
+#[command(name = "grit", version, about = "From push to production, and every step remembered")]
+pub struct Args {
+    /// One JSON document on stdout, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Nothing on stderr but errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// The control process, as http://HOST:PORT; else that of this repository
+    #[arg(long, global = true, env = "GRIT_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// Where a control process keeps everything; else below the repository's git folder
+    #[arg(long, global = true, env = "GRIT_DATA", value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// See it all happen, on this machine, in under a minute
+    Demo(Demo),
+    /// Write a commented grit.yaml for this repository
+    Init(Init),
+    /// Run the repository's pipelines, here
+    Run(Run),
+    /// Start the control process and the edge for this repository; a push deploys
+    Up(Up),
+    /// Run a control process on a data folder; the edge and the instances outlive it
+    Serve(Up),
+    /// Run the edge of a data folder
+    Edge(Edge),
+    /// Deploy a version of a service to an environment
+    Deploy(Deploy),
+    /// What runs where, and what is in progress
+    Status(Status),
+    /// What was deployed, from the repository itself
+    History(History),
+    /// Steer a rollout in progress
+    Rollout(Rollout),
+    /// Approve what waits for it
+    Approve(Approve),
+    /// Go back to an earlier revision
+    Rollback(Rollback),
+    /// Issues, kept in the repository
+    Issue(Issue),
+    /// What a service's instances print
+    Logs(Logs),
+    /// Artifacts that jobs make
+    Artifact(Artifact),
+    /// Tokens of people
+    Token(Token),
+    /// What a code in a message means
+    Explain(Explain),
+    /// The JSON Schema of grit.yaml
+    Schema,
+    /// Called by git
+    #[command(hide = true)]
+    Hook(Hook),
+    /// Parses what follows, and does nothing
+    #[command(name = "__parse", hide = true)]
+    Parse(Parse),
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Demo {
+    /// What is wrong with the third release
+    #[arg(long = "break", value_enum, default_value = "errors", value_name = "FAULT")]
+    pub fault: Fault,
+    /// The control run: without the edge's guard
+    #[arg(long)]
+    pub no_guard: bool,
+    /// Of the load
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Leave everything running, and say where
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Fault {
+    None,
+    Errors,
+    Latency,
+    Hang,
+    Crash,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Init {
+    /// Make a new repository with this example in it
+    #[arg(long, value_name = "NAME")]
+    pub example: Option<String>,
+    /// Where; else here
+    pub folder: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Run {
+    /// Only these jobs, and what they need
+    #[arg(long = "job", short, value_name = "JOB")]
+    pub jobs: Vec<String>,
+    /// Only this workflow file
+    #[arg(long, short = 'W', value_name = "FILE")]
+    pub workflow: Option<String>,
+    /// Only the combinations of a matrix that have this value
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub matrix: Vec<String>,
+    /// Show the plan, and run nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// How many jobs at once
+    #[arg(long, default_value_t = 2)]
+    pub slots: u32,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Up {
+    /// Where the control process listens
+    #[arg(long, default_value = "127.0.0.1:7777", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Where the edge listens
+    #[arg(long, default_value = "127.0.0.1:7780", value_name = "ADDRESS")]
+    pub edge_listen: SocketAddr,
+    /// The repository's name; else its folder's
+    #[arg(long, value_name = "NAME")]
+    pub repo: Option<Repo>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Edge {
+    /// Where clients connect
+    #[arg(long, default_value = "127.0.0.1:7780", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Worker threads
+    #[arg(long, default_value_t = 2)]
+    pub threads: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Deploy {
+    pub service: Service,
+    #[arg(long = "env", value_name = "ENVIRONMENT")]
+    pub environment: Environment,
+    /// A tag, a branch or a commit
+    #[arg(long)]
+    pub version: String,
+    /// Another strategy than that of grit.yaml
+    #[arg(long)]
+    pub strategy: Option<String>,
+    /// Stay until it is over
+    #[arg(long)]
+    pub watch: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Status {
+    /// Only this environment
+    #[arg(long = "env", value_name = "ENVIRONMENT")]
+    pub environment: Option<Environment>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct History {
+    /// Only this service
+    pub service: Option<Service>,
+    #[arg(long = "env", value_name = "ENVIRONMENT")]
+    pub environment: Option<Environment>,
+    /// Do not ask the remote for what is new there
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Rollout {
+    #[command(subcommand)]
+    pub verb: RolloutVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RolloutVerb {
+    /// End the current pause or analysis step
+    Promote {
+        #[command(flatten)]
+        of: Of,
+        /// Skip all steps that are left
+        #[arg(long)]
+        full: bool,
+    },
+    /// Hold it where it is
+    Pause(Of),
+    /// Let it go on
+    Resume(Of),
+    /// Take all traffic back to stable, and end it
+    Abort {
+        #[command(flatten)]
+        of: Of,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Again, from the first step
+    Retry(Of),
+}
+
+/// Which rollout is meant; the only one in progress where nothing is said.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Of {
+    /// A deployment's id, or a service
+    #[arg(value_name = "ID|SERVICE")]
+    pub target: Option<String>,
+    #[arg(long = "env", value_name = "ENVIRONMENT")]
+    pub environment: Option<Environment>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Approve {
+    /// Only this service
+    pub service: Option<Service>,
+    #[arg(long = "env", value_name = "ENVIRONMENT")]
+    pub environment: Option<Environment>,
+    /// Say no instead, and why
+    #[arg(long, value_name = "REASON")]
+    pub reject: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Rollback {
+    pub service: Service,
+    #[arg(long = "env", value_name = "ENVIRONMENT")]
+    pub environment: Environment,
+    /// The revision, as `grit history` numbers them; else the one before
+    pub revision: Option<u64>,
+    /// Stay until it is over
+    #[arg(long)]
+    pub watch: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Issue {
+    #[command(subcommand)]
+    pub verb: IssueVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum IssueVerb {
+    Create {
+        #[arg(long)]
+        title: String,
+        #[arg(long, default_value = "")]
+        body: String,
+        #[arg(long = "label")]
+        labels: Vec<String>,
+    },
+    List {
+        #[arg(long, value_enum, default_value = "open")]
+        state: StateFilter,
+        /// All of these
+        #[arg(long = "label")]
+        labels: Vec<String>,
+    },
+    Show {
+        id: String,
+    },
+    Close {
+        id: String,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum StateFilter {
+    Open,
+    Closed,
+    All,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Logs {
+    pub service: Service,
+    #[arg(long = "env", value_name = "ENVIRONMENT")]
+    pub environment: Option<Environment>,
+    /// Go on as it grows
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Artifact {
+    #[command(subcommand)]
+    pub verb: ArtifactVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ArtifactVerb {
+    /// Pack a folder, and keep it under a name
+    Push {
+        #[arg(value_name = "NAME[:TAG]")]
+        reference: String,
+        folder: PathBuf,
+        /// An OCI image layout
+        #[arg(long, env = "GRIT_REGISTRY", value_name = "FOLDER")]
+        registry: PathBuf,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Token {
+    #[command(subcommand)]
+    pub verb: TokenVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenVerb {
+    /// Make a token for somebody; it is shown once
+    Create {
+        principal: Principal,
+        /// Viewer, Member, Admin or Owner
+        #[arg(long, default_value = "Member")]
+        role: String,
+    },
+    List,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Explain {
+    pub code: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Hook {
+    /// `post-receive`
+    pub name: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Parse {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}

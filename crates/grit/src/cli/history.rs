@@ -1,0 +1,58 @@
+use grit_git::GitLedger;
+use grit_insight::Summary;
+use grit_ledger::{Event, Ledger, LedgerError};
+
+use super::args::History;
+use super::place::Place;
+use crate::exit::{Exit, Failure};
+use crate::ui::{Ui, table};
+
+/// From the ledger alone: no server is asked.
+pub fn run(options: &History, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
+    let events = events(place, options.offline, ui)?;
+    let mut summaries = grit_insight::deployments(&events);
+    summaries.retain(|summary| {
+        options.service.as_ref().is_none_or(|service| summary.service == *service)
+            && options.environment.as_ref().is_none_or(|name| summary.environment == *name)
+    });
+    if summaries.is_empty() {
+        ui.status("No deployment is recorded in this repository's ledger.");
+    }
+    ui.data(&summaries, |summaries| text(summaries, ui.is_terminal()));
+    Ok(Exit::Done)
+}
+
+/// All events of this clone's ledger, after taking what the remote has.
+pub fn events(place: &Place, offline: bool, ui: &Ui) -> Result<Vec<Event>, Failure> {
+    let ledger = GitLedger::new(place.repository()?);
+    if !offline {
+        match ledger.sync() {
+            Ok(_) | Err(LedgerError::NoRemote) => {}
+            Err(error) => ui.status(format!(
+                "Warning: only what this clone knows: {}",
+                crate::exit::chain(&error)
+            )),
+        }
+    }
+    ledger.read().map_err(|error| Failure::because("the ledger cannot be read", &error))
+}
+
+/// A table on a terminal and for people; the deployments' numbers are what `rollback` takes.
+fn text(summaries: &[Summary], _terminal: bool) -> String {
+    let row = |summary: &Summary| {
+        vec![
+            summary.number.to_string(),
+            summary.service.to_string(),
+            summary.environment.to_string(),
+            summary.version.clone(),
+            summary.status.as_str().to_owned(),
+            summary.completed_at.rfc3339(),
+            summary.reason.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = summaries.iter().map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    table(&["REVISION", "SERVICE", "ENVIRONMENT", "VERSION", "STATUS", "WHEN", "WHY"], &rows)
+}

@@ -1,0 +1,122 @@
+//! The command line: one file per verb, one definition for parsing, help and completion.
+
+mod approve;
+pub mod args;
+mod artifact;
+mod deploy;
+mod edge;
+mod explain;
+mod history;
+mod hook;
+mod init;
+mod issue;
+mod logs;
+mod place;
+mod rollback;
+mod rollout;
+mod run;
+mod status;
+mod token;
+mod up;
+
+pub use deploy::line;
+pub use place::git_failure;
+pub use up::{end_instances, ended};
+
+use clap::Parser;
+
+use crate::exit::{Exit, Failure};
+use crate::ui::Ui;
+use args::{Args, Verb};
+
+/// Parses, runs, reports; the one place where a failure becomes text and a number.
+pub fn main() -> Exit {
+    let json = std::env::args_os().any(|arg| arg == "--json");
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error, json),
+    };
+    let ui = Ui::new(args.json, args.quiet);
+    tracing_start(&args);
+    match dispatch(args, &ui) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            ui.failure(&failure);
+            failure.exit
+        }
+    }
+}
+
+fn usage(error: &clap::Error, json: bool) -> Exit {
+    use clap::error::ErrorKind;
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A reader that went away is no failure of ours.
+        let _ = error.print();
+        return Exit::Done;
+    }
+    if json {
+        let text = error.to_string();
+        let message = text.trim_start_matches("error: ").trim().to_owned();
+        Ui::new(true, false).failure(&Failure::new(Exit::Usage, "usage", message));
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage
+}
+
+/// Diagnostics for operators, on stderr; GRIT_LOG says how much.
+fn tracing_start(args: &Args) {
+    let default = match &args.verb {
+        Verb::Serve(_) | Verb::Edge(_) => "info",
+        _ => "error",
+    };
+    let filter = std::env::var("GRIT_LOG").unwrap_or_else(|_| default.to_owned());
+    let filter = tracing_subscriber::EnvFilter::try_new(filter);
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();
+    // Somebody who set one before us keeps it.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+fn dispatch(args: Args, ui: &Ui) -> Result<Exit, Failure> {
+    // The edge has runtimes of its own.
+    let place = place::Place::new(&args);
+    if let Verb::Edge(options) = &args.verb {
+        return edge::run(options, &place);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("no runtime", &error))?;
+    let exit = runtime.block_on(verb(args.verb, &place, ui));
+    // What still blocks in a thread must not keep an answered command from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    exit
+}
+
+async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Init(options) => init::run(&options, place, ui),
+        Verb::Run(options) => run::run(&options, place, ui).await,
+        Verb::Up(options) => up::up(&options, place, ui).await,
+        Verb::Serve(options) => up::serve(&options, place, ui).await,
+        Verb::Edge(options) => edge::run(&options, place),
+        Verb::Deploy(options) => deploy::run(&options, place, ui).await,
+        Verb::Status(options) => status::run(&options, place, ui).await,
+        Verb::History(options) => history::run(&options, place, ui),
+        Verb::Rollout(options) => rollout::run(&options, place, ui).await,
+        Verb::Approve(options) => approve::run(&options, place, ui).await,
+        Verb::Rollback(options) => rollback::run(&options, place, ui).await,
+        Verb::Issue(options) => issue::run(&options.verb, place, ui),
+        Verb::Logs(options) => logs::run(&options, place, ui).await,
+        Verb::Artifact(options) => artifact::run(&options.verb, place, ui).await,
+        Verb::Token(options) => token::run(&options.verb, place, ui).await,
+        Verb::Explain(options) => explain::run(&options, ui),
+        Verb::Schema => explain::schema(ui),
+        Verb::Demo(options) => crate::demo::run(&options, ui).await,
+        Verb::Hook(options) => hook::run(&options, place).await,
+        Verb::Parse(options) => explain::parse(&options),
+    }
+}

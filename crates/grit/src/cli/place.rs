@@ -1,0 +1,85 @@
+//! Where a command is typed: which repository, which data folder, which server.
+
+use std::path::PathBuf;
+
+use grit_git::{GitError, Repository};
+use grit_types::{Actor, Principal, Repo};
+
+use super::args::Args;
+use crate::client::Client;
+use crate::compose::LOCAL_REPO_DEFAULT;
+use crate::exit::{Exit, Failure, chain};
+
+/// The circumstances of a command, looked up when they are needed.
+pub struct Place {
+    server: Option<String>,
+    data: Option<PathBuf>,
+}
+
+impl Place {
+    pub fn new(args: &Args) -> Self {
+        Self { server: args.server.clone(), data: args.data.clone() }
+    }
+
+    /// The repository of the current folder.
+    pub fn repository(&self) -> Result<Repository, Failure> {
+        Repository::discover(".".as_ref()).map_err(|error| git_failure(&error))
+    }
+
+    /// The data folder that is meant: the one named, else this repository's own.
+    pub fn data(&self) -> Result<PathBuf, Failure> {
+        match &self.data {
+            Some(data) => Ok(data.clone()),
+            None => Ok(self.repository()?.common_dir().join("grit").join("data")),
+        }
+    }
+
+    /// The control process that is meant.
+    pub fn client(&self) -> Result<Client, Failure> {
+        let data = match (&self.server, self.data()) {
+            (_, Ok(data)) => data,
+            (Some(_), Err(_)) => PathBuf::new(),
+            (None, Err(failure)) => return Err(failure),
+        };
+        Client::find(self.server.as_deref(), &data)
+    }
+
+    /// A name for the repository: that of its folder, as far as it is one.
+    pub fn repo_name(&self) -> Result<Repo, Failure> {
+        let repository = self.repository()?;
+        let folder = repository.worktree().unwrap_or_else(|| repository.git_dir().to_owned());
+        let name = folder.file_name().map(|name| name.to_string_lossy().to_lowercase());
+        let name = name.unwrap_or_default();
+        let name = name.trim_end_matches(".git");
+        // A valid name by its form.
+        Ok(name.parse().unwrap_or_else(|_| LOCAL_REPO_DEFAULT.parse().expect("a valid name")))
+    }
+
+    /// Who works here: GRIT_ACTOR, else the user of this machine.
+    pub fn actor(&self) -> Actor {
+        let named = ["GRIT_ACTOR", "USER", "LOGNAME"].into_iter();
+        let found = named
+            .filter_map(|name| std::env::var(name).ok())
+            .find_map(|name| name.parse::<Principal>().ok());
+        // A valid principal by its form.
+        let somebody = || "somebody".parse().expect("a valid name");
+        Actor::new(found.unwrap_or_else(somebody), "cli")
+    }
+}
+
+/// What git's refusals mean to whoever typed a command.
+pub fn git_failure(error: &GitError) -> Failure {
+    let message = chain(error);
+    let failure = |exit, code: &str| Failure::new(exit, code, message.clone());
+    match error {
+        GitError::Missing { .. } => {
+            failure(Exit::Environment, "no_git").hint("install git: `apt-get install git`")
+        }
+        GitError::NotARepository { .. } => failure(Exit::Environment, "no_repository").hint(
+            "`git init` makes one, `grit init --example shop` makes one with something in it",
+        ),
+        GitError::NoObject { .. } => failure(Exit::NotFound, "not_found"),
+        GitError::Ambiguous { .. } => failure(Exit::Usage, "ambiguous"),
+        _ => failure(Exit::Environment, "git"),
+    }
+}

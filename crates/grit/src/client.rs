@@ -1,0 +1,152 @@
+//! Talking to the control process.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use grit_server::Problem;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{AUTHORIZATION, HOST};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+
+use crate::compose::DataFolder;
+use crate::exit::{Exit, Failure, chain};
+
+/// An answer is never larger than this.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// A control process, and who we are there.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// `HOST:PORT`.
+    address: String,
+    token: String,
+}
+
+impl Client {
+    /// The server at `address`, asked with `token`.
+    pub fn new(address: impl Into<String>, token: impl Into<String>) -> Self {
+        Self { address: address.into(), token: token.into() }
+    }
+
+    /// By `--server`/GRIT_SERVER and GRIT_TOKEN, else by the data folder's serve.json; a
+    /// GRIT_TOKEN always says who asks.
+    pub fn find(server: Option<&str>, data: &Path) -> Result<Self, Failure> {
+        let token = std::env::var("GRIT_TOKEN").ok().filter(|token| !token.is_empty());
+        if let Some(server) = server {
+            let token = token.ok_or_else(|| {
+                Failure::new(Exit::Usage, "no_token", "a server is named, and no token is given")
+                    .hint("set GRIT_TOKEN")
+            })?;
+            let address = server.strip_prefix("http://").unwrap_or(server).trim_end_matches('/');
+            return Ok(Self::new(address, token));
+        }
+        let file = DataFolder::serve_file(data)?;
+        Ok(Self::new(file.server.to_string(), token.unwrap_or(file.token)))
+    }
+
+    /// `GET`.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.json(Method::GET, path, &()).await
+    }
+
+    /// `POST` of a JSON body.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.json(Method::POST, path, body).await
+    }
+
+    /// `GET` of bytes as they are.
+    pub async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
+        self.call(Method::GET, path, Bytes::new()).await
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let body = if method == Method::GET { vec![] } else { encoded(body)? };
+        let bytes = self.call(method, path, body.into()).await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::environment(format!(
+                "the server at {} answers something else: {error}",
+                self.address
+            ))
+            .hint("is it a Grit of another version?")
+        })
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Failure> {
+        let (status, bytes) = self.exchange(method, path, body).await.map_err(|error| {
+            Failure::environment(format!(
+                "the control process at {} cannot be reached: {}",
+                self.address,
+                chain(error.as_ref())
+            ))
+            .hint("`grit up` starts one")
+        })?;
+        if status.is_success() { Ok(bytes) } else { Err(failure(status.as_u16(), &bytes)) }
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(hyper::StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+        let stream = TcpStream::connect(&self.address).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, &self.address)
+            .header(AUTHORIZATION, format!("Bearer {}", self.token))
+            .body(Full::new(body))?;
+        let exchange = async move {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((status, body.to_bytes()))
+        };
+        tokio::pin!(exchange, connection);
+        tokio::select! {
+            answer = &mut exchange => answer,
+            ended = &mut connection => {
+                ended?;
+                exchange.await
+            }
+        }
+    }
+}
+
+fn encoded(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(body)
+        .map_err(|error| Failure::new(Exit::Bug, "bug", format!("a request has no form: {error}")))
+}
+
+/// The exit status that a problem comes to.
+fn failure(status: u16, bytes: &[u8]) -> Failure {
+    let exit = match status {
+        401 | 403 => Exit::Refused,
+        404 => Exit::NotFound,
+        409 => Exit::Conflict,
+        400 | 413 | 422 => Exit::Usage,
+        503 | 507 => Exit::Environment,
+        _ => Exit::Bug,
+    };
+    match serde_json::from_slice::<Problem>(bytes) {
+        Ok(problem) => {
+            Failure { exit, code: problem.code, message: problem.detail, hint: problem.hint }
+        }
+        Err(_) => Failure::new(exit, "http", format!("the server answers {status}")),
+    }
+}

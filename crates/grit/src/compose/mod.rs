@@ -1,0 +1,17 @@
+//! Putting the rooms together: the one place that knows more than one adapter.
+
+mod clock;
+mod data;
+mod edge;
+mod observe;
+mod runner;
+mod serve;
+mod source;
+mod verify;
+
+pub use clock::{OsEntropy, SystemClock};
+pub use data::{DataFolder, ServeFile};
+pub use edge::EdgeProcess;
+pub use runner::open_local;
+pub use serve::{Options, Server, start};
+pub use source::{GitSource, LOCAL_REPO_DEFAULT};

@@ -1,0 +1,152 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use grit_control::ports::RepoId;
+use grit_executor::{Checkouts, HostConfig, HostRunner};
+use grit_git::Repository;
+use grit_host::Shim;
+use grit_pipeline::JobSpec;
+use grit_rollout::SlotId;
+use grit_server::{JobTokens, LogError, Logs};
+use grit_target::process::ProcessTarget;
+use grit_types::{BoxFuture, Clock, Entropy, InstanceId, JobId, RunId};
+
+use super::{DataFolder, GitSource};
+use crate::exit::Failure;
+
+/// What came with a log that cannot be read.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The runner of a data folder: jobs get a token of their own.
+pub async fn open(
+    data: &DataFolder,
+    source: Arc<GitSource>,
+    jobs: Arc<JobTokens>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Arc<HostRunner>, Failure> {
+    let secrets = move |job: &JobSpec| {
+        let at = RepoId { tenant: job.tenant.clone(), repo: job.repo.clone() };
+        let token = jobs.issue(job.run, at, job.commit.clone(), entropy.as_ref());
+        BTreeMap::from([("GRIT_TOKEN".to_owned(), token)])
+    };
+    let config = HostConfig {
+        work: data.path("work"),
+        logs: data.path("logs"),
+        shim: Shim::this_binary(),
+        source: Arc::new(Hosted(source)),
+        secrets: Arc::new(secrets),
+        clock,
+    };
+    open_runner(config).await
+}
+
+/// The runner of one repository, without a server.
+pub async fn open_local(
+    work: &Path,
+    repository: Repository,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<HostRunner>, Failure> {
+    let config = HostConfig {
+        work: work.join("work"),
+        logs: work.join("logs"),
+        shim: Shim::this_binary(),
+        source: Arc::new(Local(repository)),
+        secrets: Arc::new(|_: &JobSpec| BTreeMap::new()),
+        clock,
+    };
+    open_runner(config).await
+}
+
+async fn open_runner(config: HostConfig) -> Result<Arc<HostRunner>, Failure> {
+    let opened = HostRunner::open(config).await;
+    opened.map_err(|error| Failure::because("the runner's folder cannot be used", &error))
+}
+
+/// Checkouts from the repositories of a data folder.
+struct Hosted(Arc<GitSource>);
+
+impl Checkouts for Hosted {
+    fn checkout(
+        &self,
+        job: &JobSpec,
+        reference: Option<&str>,
+        _depth: u32,
+        into: &Path,
+    ) -> Result<(), BoxError> {
+        check_out(&self.0.open(&job.repo)?, job, reference, into)
+    }
+}
+
+/// Checkouts from the repository that a command is typed in.
+struct Local(Repository);
+
+impl Checkouts for Local {
+    fn checkout(
+        &self,
+        job: &JobSpec,
+        reference: Option<&str>,
+        _depth: u32,
+        into: &Path,
+    ) -> Result<(), BoxError> {
+        check_out(&self.0, job, reference, into)
+    }
+}
+
+fn check_out(
+    repository: &Repository,
+    job: &JobSpec,
+    reference: Option<&str>,
+    into: &Path,
+) -> Result<(), BoxError> {
+    let commit = match reference.filter(|text| !text.is_empty()) {
+        None => job.commit.clone(),
+        Some(text) => {
+            let found = repository.resolve(text)?;
+            found.ok_or_else(|| format!("there is no `{text}` in this repository"))?
+        }
+    };
+    Ok(repository.checkout(&commit, job.ref_name.as_ref(), into)?)
+}
+
+/// Logs of jobs and instances of a data folder.
+pub struct HostLogs {
+    pub runner: Arc<HostRunner>,
+    pub target: Arc<ProcessTarget>,
+}
+
+impl Logs for HostLogs {
+    fn step(
+        &self,
+        run: RunId,
+        job: JobId,
+        index: u32,
+        offset: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<u8>, LogError>> {
+        Box::pin(async move {
+            let read = self.runner.read_log(run, job, index, offset, limit).await;
+            read.map_err(LogError::Read)?.ok_or(LogError::NotFound)
+        })
+    }
+
+    fn instances(&self, slot: &SlotId) -> BoxFuture<'_, Result<Vec<InstanceId>, LogError>> {
+        let files = self.target.logs_of(slot);
+        Box::pin(async move {
+            let files = files.await.map_err(LogError::Read)?;
+            Ok(files.into_iter().map(|file| file.instance).collect())
+        })
+    }
+
+    fn instance(
+        &self,
+        slot: &SlotId,
+        id: InstanceId,
+        offset: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<u8>, LogError>> {
+        let read = self.target.read_log(slot, id, offset, limit);
+        Box::pin(async move { Ok(read.await.map_err(LogError::Read)?.bytes) })
+    }
+}

@@ -1,0 +1,211 @@
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use grit_blob::Layout;
+use grit_control::reactor::{self, Reactor};
+use grit_control::relay::Relay;
+use grit_control::{Control, PortCarrier, Ports, ServiceUrl};
+use grit_git::Repository;
+use grit_host::Shim;
+use grit_journal::{OpenError, SqliteJournal};
+use grit_ledger::Journal;
+use grit_rollout::SlotId;
+use grit_server::{App, JobTokens, Tokens};
+use grit_target::process::{self, ProcessTarget, RestartPolicy};
+use grit_types::{BoxFuture, Clock, Entropy, Repo, Role, Tenant};
+use tokio::task::JoinSet;
+
+use super::observe::Reports;
+use super::runner::{self, HostLogs};
+use super::verify::HostVerifier;
+use super::{DataFolder, EdgeProcess, GitSource, OsEntropy, ServeFile, SystemClock};
+use crate::exit::{Exit, Failure, chain};
+
+/// What a control process is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub data: std::path::PathBuf,
+    pub listen: SocketAddr,
+    pub edge_listen: SocketAddr,
+    pub repo: Repo,
+}
+
+/// A running control process.
+pub struct Server {
+    pub file: ServeFile,
+    pub data: DataFolder,
+    reactor: Reactor,
+    target: Arc<ProcessTarget>,
+    tasks: JoinSet<()>,
+    stop: tokio::sync::watch::Sender<bool>,
+}
+
+/// Starts everything that a data folder needs: adopts what runs there, starts the edge where none
+/// does, goes on with what was owed, and answers when requests are served.
+pub async fn start(options: Options) -> Result<Server, Failure> {
+    let data = DataFolder::open(&options.data)?;
+    let journal: Arc<dyn Journal> = Arc::new(open_journal(&data)?);
+    let listener = listen(options.listen).await?;
+    let address = listener.local_addr().map_err(|e| Failure::because("no address", &e))?;
+    let edge = EdgeProcess::of(&data);
+    let edge_address = edge.ensure(data.root(), options.edge_listen).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+    let source = Arc::new(GitSource::new(data.root()));
+    open_repository(&data, &options.repo)?;
+    let jobs = Arc::new(JobTokens::default());
+    let reports = Arc::new(Reports::default());
+    let registry = data.path("blobs");
+    let layout = Layout::open_or_create(&registry)
+        .map_err(|error| Failure::because("the artifacts' folder cannot be used", &error))?;
+    let target = ProcessTarget::open(process::Config {
+        root: data.path("instances"),
+        logs: data.path("logs/instances"),
+        artifacts: layout,
+        shim: Shim::this_binary(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        observer: reports.clone(),
+        extra_env: Arc::new(|_| BTreeMap::new()),
+        restart: RestartPolicy::default(),
+    })
+    .await
+    .map_err(|error| Failure::because("instances cannot be adopted", &error))?;
+    let runner =
+        runner::open(&data, source.clone(), jobs.clone(), clock.clone(), entropy.clone()).await?;
+    let ports = Arc::new(Ports {
+        journal: journal.clone(),
+        source: source.clone(),
+        router: Arc::new(edge.client()),
+        target: target.clone(),
+        verifier: Arc::new(HostVerifier { source: source.clone(), work: data.path("work/checks") }),
+        runner: runner.clone(),
+        clock: clock.clone(),
+        job_env: job_env(address, &registry),
+        service_url: service_url(edge_address),
+        server: SERVER_NAME.to_owned(),
+    });
+    let tenant = Tenant::local();
+    let carrier = |handle| -> Arc<dyn reactor::Carrier> { PortCarrier::new(ports, handle) };
+    let (handle, reactor) = reactor::start(tenant.clone(), journal.clone(), clock.clone(), carrier);
+    let control = Control::new(
+        tenant,
+        handle.clone(),
+        journal.clone(),
+        source.clone(),
+        clock.clone(),
+        entropy.clone(),
+        service_url(edge_address),
+    );
+    reports.connect(control.clone());
+
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let relay = Relay { journal, source, server: SERVER_NAME.to_owned() };
+    tasks.spawn(relay.run(handle.changes()));
+    tasks.spawn(edge.client().watch(reports));
+    let (tokens, token) = owner_token(&data, clock.as_ref(), entropy.as_ref())?;
+    let logs = Arc::new(HostLogs { runner, target: target.clone() });
+    let repo = options.repo.clone();
+    let app = App { control, tokens, jobs, logs, clock: clock.clone(), entropy, repo };
+    let ended: BoxFuture<'static, ()> = Box::pin(until(stopped));
+    let serving = grit_server::serve(Arc::new(app), listener, ended);
+    tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(cause = chain(&error), "the API ended");
+        }
+    });
+    let file = ServeFile {
+        v: 1,
+        server: address,
+        edge: edge_address,
+        pid: std::process::id(),
+        started_at: clock.now().millis(),
+        token,
+        repo: options.repo.to_string(),
+    };
+    data.write_serve_file(&file)?;
+    Ok(Server { file, data, reactor, target, tasks, stop })
+}
+
+/// The server's name in its repositories' ledgers.
+const SERVER_NAME: &str = "server";
+
+async fn until(mut stopped: tokio::sync::watch::Receiver<bool>) {
+    // An error means that the server is gone, which is an end as well.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+impl Server {
+    /// Ends the control process; the edge and the instances run on.
+    pub async fn stop(mut self) {
+        // Nobody may listen any more.
+        let _ = self.stop.send(true);
+        self.reactor.stop().await;
+        self.target.close().await;
+        self.tasks.shutdown().await;
+    }
+}
+
+fn open_journal(data: &DataFolder) -> Result<SqliteJournal, Failure> {
+    SqliteJournal::open(&data.path("journal.db")).map_err(|error| match &error {
+        OpenError::Held { .. } => Failure::new(Exit::Environment, "in_use", chain(&error))
+            .hint("stop that process, or give another folder with `--data FOLDER`"),
+        _ => Failure::because("the journal cannot be opened", &error),
+    })
+}
+
+async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, Failure> {
+    tokio::net::TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(
+            Exit::Environment,
+            "port_in_use",
+            format!("cannot listen on {address}: {error}"),
+        )
+        .hint("give another address with `--listen 127.0.0.1:0`")
+    })
+}
+
+/// The hosted repository, made where it is missing; a push to it tells this server.
+fn open_repository(data: &DataFolder, repo: &Repo) -> Result<(), Failure> {
+    let failed =
+        |error: grit_git::GitError| Failure::because("the repository cannot be hosted", &error);
+    let path = data.repository(repo.as_str());
+    let repository = if path.exists() {
+        let repository = Repository::open(&path).map_err(failed)?;
+        repository.clear_stale_locks().map_err(failed)?;
+        repository
+    } else {
+        Repository::init_bare(&path).map_err(failed)?
+    };
+    let program = std::env::current_exe().map_err(|e| Failure::because("no program path", &e))?;
+    grit_git::hook::install(&repository, &program, data.root()).map_err(failed)
+}
+
+/// A service is found at the edge, by a name that every program resolves to this machine.
+fn service_url(edge: SocketAddr) -> ServiceUrl {
+    Arc::new(move |slot: &SlotId| format!("http://{}:{}", slot.host(), edge.port()))
+}
+
+fn job_env(server: SocketAddr, registry: &Path) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("GRIT_SERVER".to_owned(), format!("http://{server}")),
+        ("GRIT_REGISTRY".to_owned(), registry.display().to_string()),
+    ])
+}
+
+/// The owner's token of this folder, made anew at each start: only its hash is kept.
+fn owner_token(
+    data: &DataFolder,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<(Tokens, String), Failure> {
+    let failed = |error: grit_server::TokenError| Failure::because("tokens cannot be kept", &error);
+    let tokens = Tokens::open(data.root()).map_err(failed)?;
+    // A valid principal by its form.
+    let owner = "owner".parse().expect("a valid name");
+    let made = tokens.create(owner, Role::Owner, clock, entropy).map_err(failed)?;
+    Ok((tokens, made.token))
+}

@@ -1,0 +1,94 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use grit_control::ports::{RepoId, Source, SourceError};
+use grit_git::{GitError, GitLedger, Repository};
+use grit_ledger::Ledger;
+use grit_rollout::slot::Change;
+use grit_types::{CommitId, ObjectId, Repo};
+
+/// The name of a repository whose folder's name is none.
+pub const LOCAL_REPO_DEFAULT: &str = "local";
+/// Files that are read whole: configuration and pipelines.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The repositories of a data folder.
+pub struct GitSource {
+    repos: PathBuf,
+}
+
+impl GitSource {
+    /// Reads `repos/NAME.git` below the data folder.
+    pub fn new(data: &Path) -> Self {
+        Self { repos: data.join("repos") }
+    }
+
+    /// Opens a repository.
+    pub fn open(&self, repo: &Repo) -> Result<Repository, SourceError> {
+        Repository::open(&self.repos.join(format!("{repo}.git"))).map_err(failed("open", repo))
+    }
+}
+
+fn failed<'a>(
+    action: &'a str,
+    on: &'a dyn std::fmt::Display,
+) -> impl Fn(GitError) -> SourceError + 'a {
+    move |source| SourceError { action: format!("{action} {on}"), source: source.into() }
+}
+
+impl Source for GitSource {
+    fn resolve(&self, at: &RepoId, revision: &str) -> Result<Option<CommitId>, SourceError> {
+        self.open(&at.repo)?.resolve(revision).map_err(failed("resolve a revision of", at))
+    }
+
+    fn tags(&self, at: &RepoId) -> Result<Vec<(String, CommitId)>, SourceError> {
+        let tags = self.open(&at.repo)?.tags().map_err(failed("list the tags of", at))?;
+        Ok(tags.into_iter().map(|tag| (tag.name.short().to_owned(), tag.commit)).collect())
+    }
+
+    fn read(
+        &self,
+        at: &RepoId,
+        commit: &CommitId,
+        path: &str,
+    ) -> Result<Option<Vec<u8>>, SourceError> {
+        self.open(&at.repo)?.read_file(commit, path, FILE_BYTES_MAX).map_err(failed("read", &path))
+    }
+
+    fn list(&self, at: &RepoId, commit: &CommitId, path: &str) -> Result<Vec<String>, SourceError> {
+        let listed = self.open(&at.repo)?.list_dir(commit, path).map_err(failed("list", &path))?;
+        Ok(listed.unwrap_or_default().into_iter().map(|entry| entry.name).collect())
+    }
+
+    fn object(
+        &self,
+        at: &RepoId,
+        commit: &CommitId,
+        path: &str,
+    ) -> Result<Option<ObjectId>, SourceError> {
+        let path = if path == "." { "" } else { path };
+        self.open(&at.repo)?.tree_oid(commit, path).map_err(failed("look at", &path))
+    }
+
+    fn changes(
+        &self,
+        at: &RepoId,
+        from: Option<&CommitId>,
+        to: &CommitId,
+        limit: usize,
+    ) -> Result<Vec<Change>, SourceError> {
+        let repository = self.open(&at.repo)?;
+        let wrong = failed("read the commits of", at);
+        let mut commits = repository.commits_between(from, to, limit).map_err(&wrong)?;
+        commits.reverse();
+        let change = |commit: CommitId| {
+            let info = repository.commit_info(&commit).map_err(&wrong)?;
+            Ok(Change { commit, at: info.committer_time, subject: info.subject })
+        };
+        commits.into_iter().map(change).collect()
+    }
+
+    fn ledger(&self, at: &RepoId) -> Result<Arc<dyn Ledger>, SourceError> {
+        Ok(Arc::new(GitLedger::new(self.open(&at.repo)?)))
+    }
+}

@@ -1,0 +1,131 @@
+//! The example repository, with seconds for minutes.
+
+use std::path::{Path, PathBuf};
+
+use grit_git::Git;
+
+use crate::cli::args::{Demo, Fault};
+use crate::exit::Failure;
+
+/// The fault begins after so many requests of an instance: it is healthy at 5 %, not at 20 %.
+const FAULT_AFTER: u32 = 40;
+
+/// A clone of the shop in which releases are made.
+pub struct Shop {
+    folder: PathBuf,
+}
+
+impl Shop {
+    /// Writes the shop into `folder`, and makes a repository of it.
+    pub fn make(folder: PathBuf, hosted: &Path, options: &Demo) -> Result<Self, Failure> {
+        let failed =
+            |error: std::io::Error| Failure::because("the example cannot be written", &error);
+        crate::example::write(&folder).map_err(failed)?;
+        let config = folder.join("grit.yaml");
+        let text = std::fs::read_to_string(&config).map_err(failed)?;
+        std::fs::write(&config, hurried(&text, options)).map_err(failed)?;
+        let shop = Self { folder };
+        shop.git(Git::new("init").flag("--quiet").option("--initial-branch=", "main"))?;
+        shop.git(Git::new("remote").flag("add").operand("origin").operand(hosted))?;
+        Ok(shop)
+    }
+
+    /// Commits what was changed, as a version.
+    pub fn commit(&self, version: &str) -> Result<(), Failure> {
+        self.git(Git::new("add").flag("--all"))?;
+        let author = ["user.name=Demo", "user.email=demo@localhost", "commit.gpgsign=false"];
+        let commit = author.into_iter().fold(Git::new("commit"), Git::setting);
+        self.git(commit.flag("--quiet").option("--message=", format!("api: version {version}")))?;
+        self.git(Git::new("tag").operand(format!("v{version}")))
+    }
+
+    /// Gives the api another version, and a fault.
+    pub fn release(&self, version: &str, fault: Fault) -> Result<(), Failure> {
+        let api = self.folder.join("services/api");
+        let failed =
+            |error: std::io::Error| Failure::because("the release cannot be written", &error);
+        std::fs::write(api.join("VERSION"), format!("{version}\n")).map_err(failed)?;
+        let path = api.join("shop.conf");
+        let text = std::fs::read_to_string(&path).map_err(failed)?;
+        let text = text
+            .replace("fault = none", &format!("fault = {}", name(fault)))
+            .replace("fault.after = 0", &format!("fault.after = {FAULT_AFTER}"));
+        std::fs::write(&path, text).map_err(failed)?;
+        self.commit(version)
+    }
+
+    /// Pushes the branch and the tag, as whoever owns the token.
+    pub async fn push(&self, version: &str, token: &str) -> Result<(), Failure> {
+        let push = Git::new("push").worktree(&self.folder).flag("--quiet");
+        let tag = format!("refs/tags/v{version}");
+        let push = push.operand("origin").operand("HEAD:refs/heads/main").operand(tag);
+        let mut command = tokio::process::Command::from(push.into_command());
+        command.env("GRIT_TOKEN", token).stdin(std::process::Stdio::null());
+        let output = command.output().await;
+        let output = output.map_err(|error| Failure::because("git cannot be started", &error))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Failure::environment(format!("the push was refused: {said}")))
+    }
+
+    fn git(&self, git: Git) -> Result<(), Failure> {
+        let done = git.worktree(&self.folder).run();
+        done.map(drop).map_err(|error| crate::cli::git_failure(&error))
+    }
+}
+
+fn name(fault: Fault) -> &'static str {
+    match fault {
+        Fault::None => "none",
+        Fault::Errors => "errors",
+        Fault::Latency => "latency",
+        Fault::Hang => "hang",
+        Fault::Crash => "crash",
+    }
+}
+
+/// Seconds for minutes, and the guard off where it is the control run.
+fn hurried(text: &str, options: &Demo) -> String {
+    let quick = "strategies:\n  quick: { rolling: { soak: 500ms } }\n";
+    let guard = "      guard: { errorRate: 20, window: 2s, minRequests: 20 }\n";
+    let told = if options.no_guard { "      guard: off\n" } else { guard };
+    let analysis = "        interval: 1s\n        minRequests: 3\n";
+    text.replace("strategy: rolling", "strategy: quick")
+        .replace("strategies:\n", quick)
+        .replace("duration: 10m", "duration: 3s")
+        .replace("        interval: 10s\n", analysis)
+        .replace(guard, &format!("{told}      soak: 1s\n"))
+        .replace("interval: 500ms", "interval: 200ms")
+        .replace("      replicas: 2\n", "      replicas: 2\n      requestTimeout: 1s\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use grit_diag::Source;
+
+    fn options(no_guard: bool) -> Demo {
+        Demo { fault: Fault::Errors, no_guard, seed: 1, keep: false }
+    }
+
+    #[test]
+    fn the_hurried_configuration_is_one_and_says_what_it_should() {
+        let text = include_str!("../../../../examples/shop/grit.yaml");
+        for no_guard in [false, true] {
+            let hurried = hurried(text, &options(no_guard));
+            let source = Source::new("grit.yaml", hurried.clone());
+            let (config, findings) = grit_rollout::config::parse(&source);
+            assert!(findings.is_empty(), "{}\n{hurried}", grit_diag::render::plain(&findings));
+            let config = config.unwrap();
+            let production = config.environment(&"production".parse().unwrap()).unwrap();
+            assert_eq!(production.strategy.guard().is_none(), no_guard);
+            assert_eq!(production.strategy.soak(), std::time::Duration::from_secs(1));
+            let analysis = production.strategy.analysis().unwrap();
+            assert_eq!(analysis.interval, std::time::Duration::from_secs(1));
+            let staging = config.environment(&"staging".parse().unwrap()).unwrap();
+            assert_eq!(staging.strategy.soak(), std::time::Duration::from_millis(500));
+        }
+    }
+}

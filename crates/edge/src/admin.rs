@@ -39,8 +39,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 pub(crate) struct Admin {
     pub control: Rc<RefCell<Control>>,
-    pub shared: Arc<Shared>,
-    pub listen: SocketAddr,
+    shared: Arc<Shared>,
+    listen: SocketAddr,
+    /// When this edge started, in milliseconds: no two on one socket have the same.
+    identity: u64,
+}
+
+impl Admin {
+    pub fn new(control: Control, shared: Arc<Shared>, listen: SocketAddr) -> Self {
+        let identity = u64::try_from(clock::wall().millis()).unwrap_or(0);
+        Self { control: Rc::new(RefCell::new(control)), shared, listen, identity }
+    }
 }
 
 /// The socket, which takes the place of a predecessor's and goes away with its owner.
@@ -153,7 +162,7 @@ impl Admin {
 
     async fn trips(&self, request: &Request<Incoming>) -> Answer {
         let wait = Duration::from_millis(number(request, "wait_ms")?).min(WAIT_MAX);
-        let edge = self.identity();
+        let edge = self.identity;
         let same = number(request, "edge")? == edge;
         let after = if same { number(request, "after")? } else { 0 };
         let began = Instant::now();
@@ -175,13 +184,6 @@ impl Admin {
             connections: self.shared.connections.load(Ordering::Relaxed),
             slots: self.control.borrow_mut().state(),
         }
-    }
-
-    /// When this edge started, in milliseconds: no two on one socket have the same.
-    fn identity(&self) -> u64 {
-        let started = clock::wall().millis()
-            - i64::try_from(self.shared.epoch.elapsed().as_millis()).unwrap_or(0);
-        u64::try_from(started).unwrap_or(0)
     }
 }
 

@@ -374,10 +374,10 @@ impl Build<'_> {
     /// Under one fence, what was counted goes on counting across changes of weight.
     fn kept_watch(&self, revision: Revision, guard: &grit_rollout::Guard) -> Option<Arc<Watch>> {
         let (fence, old): (Fence, _) = (self.route.fence, self.old?);
-        let watches = old.groups.iter().filter_map(|group| group.watch.as_ref());
+        let mut watches = old.groups.iter().filter_map(|group| group.watch.as_ref());
         let same = |watch: &&Arc<Watch>| {
             watch.fence == fence && watch.revision == revision && watch.guard == *guard
         };
-        watches.filter(same).next().cloned()
+        watches.find(same).cloned()
     }
 }

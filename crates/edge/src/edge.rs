@@ -90,11 +90,7 @@ impl Edge {
             threads.push(spawn_worker(&self.shared, thread, listener, &stop)?);
         }
         tracing::info!(address = %self.address, threads = threads.len(), "edge serves");
-        let admin = Admin {
-            control: Rc::new(RefCell::new(self.control)),
-            shared: Arc::clone(&self.shared),
-            listen: self.address,
-        };
+        let admin = Admin::new(self.control, Arc::clone(&self.shared), self.address);
         let lock = self.lock;
         runtime.block_on(async move {
             let guard = tokio::task::spawn_local(keep_guard(Rc::clone(&admin.control)));

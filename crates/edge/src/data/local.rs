@@ -29,15 +29,16 @@ impl LocalTable {
     /// The view of `table` that takes over from this one: endpoints that stay keep their
     /// connections, those that go close theirs.
     pub fn follow(&self, table: &Table, thread: usize) -> Self {
-        let renew = |(host, entry): (&Box<str>, &Arc<RouteEntry>)| {
+        let renew = |(host, entry): (&str, &Arc<RouteEntry>)| {
             let old = self.hosts.get(host);
             let route = match old {
                 Some(old) if Arc::ptr_eq(&old.entry, entry) => Rc::clone(old),
                 _ => Rc::new(LocalRoute::new(entry, old.map(Rc::as_ref), thread)),
             };
-            (host.clone(), route)
+            (host.into(), route)
         };
-        let new = Self { version: table.version, hosts: table.hosts.iter().map(renew).collect() };
+        let hosts = table.hosts.iter().map(|(host, entry)| (host.as_ref(), entry));
+        let new = Self { version: table.version, hosts: hosts.map(renew).collect() };
         for (host, old) in &self.hosts {
             let kept = new.hosts.get(host);
             if kept.is_none_or(|kept| !Rc::ptr_eq(kept, old)) {

@@ -26,9 +26,8 @@ use crate::stats::{Outcome, second_of};
 
 /// Endpoints tried for one request.
 const ATTEMPTS_MAX: usize = 6;
-/// A connection unused for this long may have been closed without our knowing: an idempotent
-/// request that is sent on it is kept, to be sent again.
-const DOUBTFUL_MS: u64 = 20;
+/// Bytes of a failed request's path that are kept as evidence.
+const PATH_SHOWN_MAX: usize = 200;
 
 /// Answers one request.
 pub(crate) async fn serve(
@@ -178,10 +177,10 @@ async fn exchange(
     mut request: Request<Upload>,
 ) -> Result<(Response<Incoming>, Pooled), Failure> {
     let replayable = request.method().is_idempotent() && request.body().is_end_stream();
-    let mut unused = reusable(worker, upstream, replayable);
+    let mut unused = reusable(upstream, replayable);
     loop {
         let (mut pooled, spare) = match unused.take() {
-            Some((pooled, doubtful)) => (pooled, Some(doubtful.then(|| copy(&request, conn)))),
+            Some(pooled) => (pooled, Some(replayable.then(|| copy(&request, conn)))),
             None => match within(conn, worker.connect(upstream)).await {
                 Some(Ok(pooled)) => (pooled, None),
                 Some(Err(_)) => return Err(Failure::Unsent(Box::new(request))),
@@ -199,24 +198,22 @@ async fn exchange(
             // Fresh and already closed: as good as refused.
             (Some(unsent), None) => return Err(Failure::Unsent(Box::new(unsent))),
             (Some(unsent), Some(_)) => {
-                unused = reusable(worker, upstream, replayable);
+                unused = reusable(upstream, replayable);
                 unsent
             }
-            (None, Some(Some(spare))) => spare,
-            (None, Some(None) | None) => return Err(Failure::Lost),
+            (None, Some(Some(spare))) if !pooled.has_received() => spare,
+            (None, _) => return Err(Failure::Lost),
         };
     }
 }
 
-/// An unused connection, and whether a request on it may have to be sent again.
-fn reusable(worker: &Worker, upstream: &Upstream, replayable: bool) -> Option<(Pooled, bool)> {
+/// An unused connection. It may have been closed without our knowing: a request that can be sent
+/// again is kept for that, and for any other one the connection is looked at.
+fn reusable(upstream: &Upstream, replayable: bool) -> Option<Pooled> {
     loop {
-        let (pooled, unused_for) = upstream.checkout(worker.now())?;
-        if replayable {
-            return Some((pooled, unused_for >= DOUBTFUL_MS));
-        }
-        if pooled.is_alive() {
-            return Some((pooled, false));
+        let pooled = upstream.checkout()?;
+        if replayable || pooled.is_alive() {
+            return Some(pooled);
         }
     }
 }
@@ -321,7 +318,10 @@ impl Attempt {
         let Some(evidence) = &group.evidence else { return };
         if failed && let Some((method, uri)) = &self.line {
             let number = self.route.entry.requests();
-            evidence.failed(second_of(elapsed), format!("#{number} {method} {uri} {note}"));
+            // Without the query: it may hold what only the service should know.
+            let path = uri.path();
+            let path = path.get(..PATH_SHOWN_MAX).unwrap_or(path);
+            evidence.failed(second_of(elapsed), format!("#{number} {method} {path} {note}"));
         }
         if let Some(watch) = &group.watch {
             watch.saw(failed, &group.series, evidence, elapsed);

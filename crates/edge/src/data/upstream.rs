@@ -12,6 +12,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::body::Upload;
@@ -73,13 +74,13 @@ impl Upstream {
         self.failures.get() >= FAILURES_MAX && now < self.shunned_until.get()
     }
 
-    /// An unused connection that is not known to be dead, and for how long it was unused.
-    pub fn checkout(&self, now: u64) -> Option<(Pooled, u64)> {
+    /// An unused connection that is not known to be dead.
+    pub fn checkout(&self) -> Option<Pooled> {
         let mut idle = self.idle.borrow_mut();
         while let Some(pooled) = idle.pop() {
             if pooled.sender.is_ready() {
-                let unused = now.saturating_sub(pooled.since);
-                return Some((pooled, unused));
+                pooled.socket.0.borrow_mut().inner_mut().received = false;
+                return Some(pooled);
             }
         }
         None
@@ -141,15 +142,21 @@ impl Pooled {
     pub fn is_alive(&self) -> bool {
         let socket = self.socket.0.borrow();
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let peeked = rustix::net::recv(socket.inner(), &mut [0u8; 1], flags);
+        let peeked = rustix::net::recv(&socket.inner().stream, &mut [0u8; 1], flags);
         matches!(peeked, Err(Errno::AGAIN))
+    }
+
+    /// Whether a byte has arrived since it was checked out.
+    pub fn has_received(&self) -> bool {
+        self.socket.0.borrow().inner().received
     }
 }
 
 async fn open(address: SocketAddr) -> io::Result<Pooled> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let socket = Socket(Rc::new(RefCell::new(TokioIo::new(stream))));
+    let watched = Watched { stream, received: false };
+    let socket = Socket(Rc::new(RefCell::new(TokioIo::new(watched))));
     let opened = http1::Builder::new().handshake(socket.clone()).await;
     let (sender, connection) = opened.map_err(io::Error::other)?;
     tokio::task::spawn_local(async move {
@@ -161,7 +168,57 @@ async fn open(address: SocketAddr) -> io::Result<Pooled> {
 
 /// A socket that its pool can look at while the protocol holds it.
 #[derive(Clone)]
-struct Socket(Rc<RefCell<TokioIo<TcpStream>>>);
+struct Socket(Rc<RefCell<TokioIo<Watched>>>);
+
+/// A stream that knows whether something came.
+struct Watched {
+    stream: TcpStream,
+    received: bool,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        // The end of the stream is not a byte.
+        self.received |= buf.filled().len() > before;
+        read
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+}
 
 impl Read for Socket {
     fn poll_read(

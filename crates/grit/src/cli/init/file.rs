@@ -165,6 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_in_the_readme_is_one() {
+        let readme = include_str!("../../../../../README.md");
+        let (_, rest) = readme.split_once("```yaml\n").unwrap();
+        let config = parsed(rest.split_once("```").unwrap().0);
+        assert_eq!(config.environments[1].gates.len(), 2);
+    }
+
+    #[test]
     fn names_that_yaml_takes_for_something_else_are_quoted() {
         let paths = ["services/1/app.py", "services/No/app.py", "services/a: b #c/app.py"];
         let (text, config) = written(&paths, "true", "12");

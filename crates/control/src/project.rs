@@ -84,8 +84,7 @@ pub(crate) fn repo<E>(
     known
         .map(|(commit, state)| {
             let status = if state.succeeded() { "succeeded" } else { "open" };
-            let refs = state.refs.iter().cloned().collect();
-            let view = CommitView { commit, refs, state: state.clone() };
+            let view = CommitView { commit, state: state.clone() };
             Row {
                 table: COMMITS.to_owned(),
                 key: format!("{repo}/{}", view.commit),

@@ -112,8 +112,6 @@ pub struct InstanceView {
 #[serde(rename_all = "camelCase")]
 pub struct CommitView {
     pub commit: CommitId,
-    pub refs: Vec<RefName>,
-    #[serde(flatten)]
     pub state: Commit,
 }
 

@@ -61,6 +61,7 @@ impl EdgeProcess {
         let failed =
             |error: &dyn std::error::Error| Failure::because("the edge cannot be started", error);
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
+        grit_host::durable::create_dir_all(&data.join("edge")).map_err(|error| failed(&error))?;
         let marker = Marker::new("GRIT_EDGE", data.to_string_lossy()).map_err(|e| failed(&e))?;
         let log = data.join("edge").join("log");
         let spec = Spec::new(program, marker)

@@ -189,8 +189,15 @@ fn service_url(edge: SocketAddr) -> ServiceUrl {
     Arc::new(move |slot: &SlotId| format!("http://{}:{}", slot.host(), edge.port()))
 }
 
+/// What steps find; `grit` itself is among the programs.
 fn job_env(server: SocketAddr, registry: &Path) -> BTreeMap<String, String> {
+    let ours = std::env::current_exe().ok();
+    let ours = ours.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&inherited).chain(ours);
+    let path = std::env::join_paths(folders).unwrap_or(inherited);
     BTreeMap::from([
+        ("PATH".to_owned(), path.to_string_lossy().into_owned()),
         ("GRIT_SERVER".to_owned(), format!("http://{server}")),
         ("GRIT_REGISTRY".to_owned(), registry.display().to_string()),
     ])

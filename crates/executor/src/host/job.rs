@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -27,8 +27,8 @@ pub(super) struct Job {
 struct MaskSet {
     /// Said by steps. Kept on disk, since later steps may run in another process of ours.
     added: Vec<String>,
-    /// Given by us.
-    secrets: BTreeMap<String, String>,
+    /// Given by us; one that was given before may still be said.
+    secrets: BTreeSet<String>,
     is_stored: bool,
     ready: Arc<Masks>,
 }
@@ -42,8 +42,10 @@ impl Job {
     pub fn load(folder: Folder) -> io::Result<Option<Self>> {
         let Some(spec) = folder.job()? else { return Ok(None) };
         let added = folder.masks()?;
-        let ready = Arc::new(Masks::new(added.iter().map(String::as_str)));
-        let masks = MaskSet { added, secrets: BTreeMap::new(), is_stored: true, ready };
+        let mut ready = Masks::none();
+        added.iter().for_each(|mask| ready.add(mask));
+        let (secrets, ready) = (BTreeSet::new(), Arc::new(ready));
+        let masks = MaskSet { added, secrets, is_stored: true, ready };
         Ok(Some(Self {
             spec,
             folder,
@@ -57,18 +59,13 @@ impl Job {
         locked(&self.masks).ready.clone()
     }
 
-    /// From now on these are masked, and what was given before by the same names.
+    /// From now on the values are masked.
     pub fn hide(&self, secrets: &BTreeMap<String, String>) {
         let mut masks = locked(&self.masks);
-        // A token that was given before may still be said.
-        let new: BTreeMap<_, _> = secrets
-            .iter()
-            .filter(|(_, value)| !masks.secrets.contains_key(*value))
-            .map(|(name, value)| (value.clone(), name.clone()))
-            .collect();
-        if !new.is_empty() {
-            masks.secrets.extend(new);
-            masks.rebuild();
+        for secret in secrets.values() {
+            if masks.secrets.insert(secret.clone()) {
+                Arc::make_mut(&mut masks.ready).add(secret);
+            }
         }
     }
 
@@ -81,9 +78,9 @@ impl Job {
         if masks.added.len() == MASKS_MAX {
             return Err(TooManyMasks);
         }
+        Arc::make_mut(&mut masks.ready).add(&value);
         masks.added.push(value);
         masks.is_stored = false;
-        masks.rebuild();
         Ok(())
     }
 
@@ -105,12 +102,5 @@ impl Job {
         self.over.cancel();
         self.readers.close();
         self.readers.wait().await;
-    }
-}
-
-impl MaskSet {
-    fn rebuild(&mut self) {
-        let all = self.added.iter().chain(self.secrets.keys());
-        self.ready = Arc::new(Masks::new(all.map(String::as_str)));
     }
 }

@@ -16,6 +16,9 @@ use crate::text::mask::Stream;
 /// What one step may log; the rest is read and thrown away.
 pub const LOG_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
+/// All `::set-output` of a step together.
+const OUTPUTS_BYTES_MAX: usize = 1024 * 1024;
+
 const TOO_LONG: &str = "The log is cut here: a step may log 64 MiB.";
 const TOO_MANY_MASKS: &str =
     "The log is cut here: the job asks for more masks than can be kept, 1000.";
@@ -25,12 +28,32 @@ pub(super) struct Log {
     job: Arc<Job>,
     file: tokio::fs::File,
     written: u64,
+    limit: u64,
     is_cut: bool,
     is_at_line_start: bool,
     filter: Filter,
     stream: Stream,
-    /// What was said through `::set-output`.
-    pub outputs: BTreeMap<String, String>,
+    outputs: Outputs,
+}
+
+/// What was said through `::set-output`.
+#[derive(Default)]
+pub(super) struct Outputs {
+    pub values: BTreeMap<String, String>,
+    bytes: usize,
+    /// More was said than is kept.
+    pub is_too_much: bool,
+}
+
+impl Outputs {
+    fn set(&mut self, name: String, value: String) {
+        self.bytes = self.bytes.saturating_add(name.len() + value.len());
+        if self.bytes > OUTPUTS_BYTES_MAX {
+            self.is_too_much = true;
+        } else {
+            self.values.insert(name, value);
+        }
+    }
 }
 
 impl Log {
@@ -61,11 +84,12 @@ impl Log {
             job,
             file: file.into(),
             written,
+            limit: LOG_MAX_BYTES,
             is_cut: false,
             is_at_line_start: written == 0,
             filter: Filter::default(),
             stream: Stream::default(),
-            outputs: BTreeMap::new(),
+            outputs: Outputs::default(),
         })
     }
 
@@ -84,11 +108,15 @@ impl Log {
         self.write(&masked).await
     }
 
-    /// What we have to say, on a line of its own.
+    /// What we have to say, on a line of its own; also where the log is cut, since it is little.
     pub async fn line(&mut self, text: &str) -> io::Result<()> {
         let begin = if self.is_at_line_start { "" } else { "\n" };
         let line = self.job.masks().apply(format!("{begin}{text}\n").as_bytes());
-        self.write(&line).await
+        self.append_bytes(&line).await
+    }
+
+    pub fn take_outputs(&mut self) -> Outputs {
+        std::mem::take(&mut self.outputs)
     }
 
     pub async fn sync(&mut self) -> io::Result<()> {
@@ -109,7 +137,7 @@ impl Log {
                     }
                 },
                 Piece::SetOutput { name, value } => {
-                    self.outputs.insert(name, value);
+                    self.outputs.set(name, value);
                 }
             }
         }
@@ -124,7 +152,7 @@ impl Log {
         if self.is_cut || bytes.is_empty() {
             return Ok(());
         }
-        let room = usize::try_from(LOG_MAX_BYTES.saturating_sub(self.written)).unwrap_or(0);
+        let room = usize::try_from(self.limit.saturating_sub(self.written)).unwrap_or(0);
         let kept = &bytes[..bytes.len().min(room)];
         self.append_bytes(kept).await?;
         if kept.len() < bytes.len() {
@@ -136,8 +164,7 @@ impl Log {
     async fn cut(&mut self, notice: &str) -> io::Result<()> {
         if !self.is_cut {
             self.is_cut = true;
-            let begin = if self.is_at_line_start { "" } else { "\n" };
-            self.append_bytes(format!("{begin}{notice}\n").as_bytes()).await?;
+            self.line(notice).await?;
         }
         Ok(())
     }
@@ -157,6 +184,11 @@ pub(super) fn path(logs: &Path, run: RunId, job: JobId, index: u32) -> PathBuf {
     logs.join(run.to_string()).join(job.to_string()).join(format!("{index}.log"))
 }
 
+/// What a step wrote as its summary, masked, for as long as the log is kept.
+pub(super) fn summary_path(logs: &Path, run: RunId, job: JobId, index: u32) -> PathBuf {
+    path(logs, run, job, index).with_extension("summary.md")
+}
+
 pub(super) fn read(path: &Path, offset: u64, limit: usize) -> io::Result<Option<Vec<u8>>> {
     let mut file = match fs::File::open(path) {
         Ok(file) => file,
@@ -167,4 +199,71 @@ pub(super) fn read(path: &Path, offset: u64, limit: usize) -> io::Result<Option<
     let mut bytes = Vec::new();
     file.take(limit as u64).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use grit_pipeline::JobSpec;
+    use grit_types::{CommitId, Tenant, Timestamp};
+
+    use super::super::folder::Folder;
+    use super::*;
+
+    async fn log(folder: &Path) -> Log {
+        let now = Timestamp::from_millis(0);
+        let job = JobSpec {
+            job: JobId::derived(now, b"job"),
+            run: RunId::derived(now, b"run"),
+            tenant: Tenant::local(),
+            repo: "shop".parse().unwrap(),
+            commit: CommitId::try_from("1".repeat(40)).unwrap(),
+            ref_name: None,
+        };
+        let work = Folder::new(folder, job.run, job.job);
+        work.prepare(&job).unwrap();
+        let job = Job::load(work).unwrap().unwrap();
+        job.hide(&[("TOKEN".to_owned(), "s3cret".to_owned())].into());
+        Log::create(Arc::new(job), folder.join("0.log")).await.unwrap()
+    }
+
+    fn text(folder: &Path) -> String {
+        std::fs::read_to_string(folder.join("0.log")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn is_cut_at_its_limit_but_for_our_own_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = log(folder.path()).await;
+        log.limit = 8;
+        for chunk in ["12345", "67890", "abc"] {
+            log.output(chunk.as_bytes()).await.unwrap();
+        }
+        log.output_ends().await.unwrap();
+        log.line("ours").await.unwrap();
+        assert_eq!(text(folder.path()), format!("12345678\n{TOO_LONG}\nours\n"));
+    }
+
+    #[tokio::test]
+    async fn masks_across_chunks_and_from_the_command_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = log(folder.path()).await;
+        for chunk in ["a s3", "cret hush\n::add-m", "ask::hush\nhu", "sh\n::set-output name=x::1"] {
+            log.output(chunk.as_bytes()).await.unwrap();
+        }
+        log.output_ends().await.unwrap();
+        log.line("s3cret hush").await.unwrap();
+        assert_eq!(text(folder.path()), "a *** hush\n***\n*** ***\n");
+        assert_eq!(log.take_outputs().values, [("x".to_owned(), "1".to_owned())].into());
+    }
+
+    #[tokio::test]
+    async fn more_masks_than_can_be_kept_end_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = log(folder.path()).await;
+        for mask in 0..=1000 {
+            log.output(format!("::add-mask::mask-{mask}\n").as_bytes()).await.unwrap();
+        }
+        log.output(b"mask-1000\n").await.unwrap();
+        assert_eq!(text(folder.path()), format!("{TOO_MANY_MASKS}\n"));
+    }
 }

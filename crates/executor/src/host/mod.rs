@@ -4,7 +4,7 @@
 //! job that has it is prepared), `RUN/JOB/{workspace,temp}`, `RUN/JOB/steps/INDEX.json` (the
 //! effect, and what became of it), `RUN/JOB/steps/INDEX.session.json` (its processes, for whoever
 //! comes after a crash), `RUN/JOB/steps/INDEX/` (its script and its `GITHUB_ENV` and the like).
-//! The log is `RUN/JOB/INDEX.log` below [`HostConfig::logs`], masked.
+//! The log is `RUN/JOB/INDEX.log` below [`HostConfig::logs`], masked; `INDEX.summary.md` beside it.
 //!
 //! In memory: one task per step under way; whoever asks for the step's effect waits for it.
 
@@ -73,8 +73,8 @@ pub trait Checkouts: Send + Sync {
     /// Writes the files of `reference` (the job's commit if it is `None`) into `into`, with a
     /// `.git` of their own that knows the last `depth` commits; 0: all.
     ///
-    /// `into` does not exist yet, its parent does. Blocks. A caller that waits no longer removes
-    /// the parent; the error is shown to people, with its causes.
+    /// `into` does not exist yet, its parent does. What is written there is moved afterwards, so it
+    /// may not depend on where it is. Blocks. The error is shown to people, with its causes.
     fn checkout(
         &self,
         job: &JobSpec,
@@ -137,7 +137,11 @@ impl HostRunner {
 
     /// Ends what runs, as interrupted; returns when the folder is free for another runner.
     pub async fn close(&self) {
-        self.shared.closing.cancel();
+        {
+            // Nobody is in between seeing it open and starting a step.
+            let _steps = locked(&self.shared.steps);
+            self.shared.closing.cancel();
+        }
         self.tasks.close();
         self.tasks.wait().await;
         let jobs: Vec<_> = locked(&self.shared.jobs).drain().map(|(_, job)| job).collect();
@@ -161,13 +165,24 @@ impl HostRunner {
         Box::pin(blocking(move || log::read(&path, offset, limit)))
     }
 
+    /// What a step wrote to `GITHUB_STEP_SUMMARY`, masked, of a cleaned job, too. `None`: nothing.
+    pub fn read_summary(
+        &self,
+        run: RunId,
+        job: JobId,
+        index: u32,
+    ) -> BoxFuture<'static, io::Result<Option<Vec<u8>>>> {
+        let path = log::summary_path(&self.shared.config.logs, run, job, index);
+        Box::pin(blocking(move || log::read(&path, 0, usize::MAX)))
+    }
+
     /// Joins the step if it is under way, else starts it.
     fn join(&self, effect: &EffectId, step: &StepSpec) -> Result<Running, RunnerError> {
+        let key = (step.job, step.index);
+        let mut steps = locked(&self.shared.steps);
         if self.shared.closing.is_cancelled() {
             return Err(failed(step::action(step), "the runner is closed"));
         }
-        let key = (step.job, step.index);
-        let mut steps = locked(&self.shared.steps);
         if let Some(running) = steps.get(&key) {
             if running.effect == *effect {
                 return Ok(running.clone());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use grit_host::durable;
 use grit_pipeline::{Conclusion, RunnerError, StepAction, StepOutcome, StepSpec};
 use grit_types::EffectId;
 use tokio::sync::Mutex;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::{FILES, Variables};
-use super::folder::{StepRecord, StepState, read_bounded, remove_all};
+use super::folder::{Folder, StepRecord, StepState, read_bounded, remove_all};
 use super::job::Job;
 use super::log::{self, Log};
 use super::{NOT_PREPARED, Shared, blocking, checkout, failed, locked, script, sweeping, tool};
@@ -20,6 +21,13 @@ use crate::text::files;
 
 /// What a step may write to each of its files.
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
+
+/// Outputs, variables and folders of one step together, as JSON: they become part of an event.
+const OUTCOME_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+const TOO_MUCH_SAID: &str = "The step fails: it set outputs of more than 1 MiB by `::set-output`.";
+const TOO_MUCH_WRITTEN: &str =
+    "The step fails: its outputs and variables are more than 2 MiB together.";
 
 const INTERRUPTED: &str = "The runner was stopped while this step ran.";
 
@@ -114,8 +122,9 @@ impl Step {
     }
 
     async fn begin(&self, job: Arc<Job>) -> Result<Attempt, RunnerError> {
-        let files = job.folder.step(self.spec.index);
-        blocking(move || create_files(&files)).await.map_err(|error| self.failed(error))?;
+        let (folder, index) = (job.folder.clone(), self.spec.index);
+        let created = blocking(move || create_files(&folder, index)).await;
+        created.map_err(|error| self.failed(error))?;
         let secrets = (self.shared.config.secrets)(&job.spec);
         job.hide(&secrets);
         let log = Log::create(job.clone(), self.log_path()).await;
@@ -193,17 +202,11 @@ impl Attempt {
     }
 
     async fn act(&self) -> Result<Conclusion, RunnerError> {
-        if self.cancel.is_cancelled() {
-            return Ok(Conclusion::Cancelled);
-        }
-        let acted = match &self.spec.action {
-            StepAction::Script { script, command } => script::run(self, script, command).await,
-            StepAction::Checkout { reference, path, fetch_depth } => {
-                checkout::run(self, reference.as_deref(), path.as_deref(), *fetch_depth).await
-            }
-            StepAction::Tool { program } => tool::run(self, program).await,
+        let conclusion = if self.cancel.is_cancelled() || self.shared.closing.is_cancelled() {
+            self.cut_short().await
+        } else {
+            self.perform().await?
         };
-        let conclusion = acted?;
         match &conclusion {
             Conclusion::Exited(_) => {}
             Conclusion::TimedOut => {
@@ -217,25 +220,53 @@ impl Attempt {
         Ok(conclusion)
     }
 
+    async fn perform(&self) -> Result<Conclusion, RunnerError> {
+        match &self.spec.action {
+            StepAction::Script { script, command } => script::run(self, script, command).await,
+            StepAction::Checkout { reference, path, fetch_depth } => {
+                checkout::run(self, reference.as_deref(), path.as_deref(), *fetch_depth).await
+            }
+            StepAction::Tool { program } => tool::run(self, program).await,
+        }
+    }
+
     /// The outcome, with what the step wrote; what may not be in there fails it.
-    async fn gather(&self, mut conclusion: Conclusion) -> Result<StepOutcome, RunnerError> {
+    async fn gather(&self, conclusion: Conclusion) -> Result<StepOutcome, RunnerError> {
         let files = self.job.folder.step(self.spec.index);
         let mut written = blocking(move || Written::read(&files)).await;
+        let said = self.log.lock().await.take_outputs();
+        if said.is_too_much {
+            written.refusals.push(TOO_MUCH_SAID.to_owned());
+        }
+        let mut outcome = outcome(conclusion);
+        outcome.outputs = said.values;
+        outcome.outputs.append(&mut written.outputs);
+        (outcome.env, outcome.path) = (written.env, written.path);
+        if serde_json::to_vec(&outcome).is_ok_and(|bytes| bytes.len() > OUTCOME_BYTES_MAX) {
+            outcome = self::outcome(outcome.conclusion);
+            written.refusals.push(TOO_MUCH_WRITTEN.to_owned());
+        }
         for refusal in &written.refusals {
             self.say(refusal).await?;
         }
-        if !written.refusals.is_empty() && conclusion == Conclusion::Exited(0) {
-            conclusion = Conclusion::Exited(1);
+        if !written.refusals.is_empty() && outcome.conclusion == Conclusion::Exited(0) {
+            outcome.conclusion = Conclusion::Exited(1);
         }
-        let job = self.job.clone();
-        let stored = blocking(move || job.store_masks()).await;
-        stored.map_err(|error| failed(self.action(), error))?;
-        let mut log = self.log.lock().await;
-        log.sync().await.map_err(|error| failed(self.action(), error))?;
-        let mut outputs = std::mem::take(&mut log.outputs);
-        outputs.append(&mut written.outputs);
-        let Written { env, path, .. } = written;
-        Ok(StepOutcome { outputs, env, path, ..outcome(conclusion) })
+        self.store().await?;
+        Ok(outcome)
+    }
+
+    /// What must be there when the outcome is known.
+    async fn store(&self) -> Result<(), RunnerError> {
+        let (job, index) = (self.job.clone(), self.spec.index);
+        let logs = self.shared.config.logs.clone();
+        let stored = blocking(move || {
+            job.store_masks()?;
+            store_summary(&job, &logs, index)
+        });
+        stored.await.map_err(|error| failed(self.action(), error))?;
+        let synced = self.log.lock().await.sync().await;
+        synced.map_err(|error| failed(self.action(), error))
     }
 }
 
@@ -292,9 +323,24 @@ fn outcome(conclusion: Conclusion) -> StepOutcome {
     }
 }
 
-/// Empty, whatever an attempt that never started left.
-fn create_files(folder: &Path) -> io::Result<()> {
-    remove_all(folder)?;
-    fs::create_dir(folder)?;
+/// Keeps the summary as the log is kept. One that cannot be read or is too long is none: it fails
+/// no step.
+fn store_summary(job: &Job, logs: &Path, index: u32) -> io::Result<()> {
+    let written = read_bounded(&job.folder.step(index).join("summary"), FILE_MAX_BYTES);
+    let summary = written.ok().flatten().unwrap_or_default();
+    if summary.is_empty() || summary.len() as u64 > FILE_MAX_BYTES {
+        return Ok(());
+    }
+    let path = log::summary_path(logs, job.spec.run, job.spec.job, index);
+    durable::write(&path, &job.masks().apply(&summary))
+}
+
+/// Empty, whatever an attempt that never started left. An earlier step may have removed anything.
+fn create_files(job: &Folder, index: u32) -> io::Result<()> {
+    fs::create_dir_all(job.workspace())?;
+    fs::create_dir_all(job.temp())?;
+    let folder = job.step(index);
+    remove_all(&folder)?;
+    fs::create_dir(&folder)?;
     FILES.into_iter().try_for_each(|(_, file)| File::create_new(folder.join(file)).map(drop))
 }

@@ -1,6 +1,5 @@
 //! Masking: what is secret becomes `***` before it is stored.
 
-use std::collections::{BTreeSet, HashMap};
 use std::mem;
 
 use base64::Engine as _;
@@ -16,32 +15,41 @@ const LINE_LEN_MIN: usize = 4;
 const ENCODED_LEN_MIN: usize = 4;
 
 /// Byte strings to mask, ready to be looked for.
+#[derive(Clone)]
 pub(crate) struct Masks {
-    /// By their first two bytes, the longest first.
-    buckets: HashMap<[u8; 2], Vec<Vec<u8>>>,
-    /// Of every two bytes whether a secret begins with them: one bit each.
-    pairs: Box<[u64; 1024]>,
-    /// Of every byte whether a secret begins with it.
+    /// Those that begin with the same two bytes together, the longest first. The first is empty.
+    buckets: Vec<Vec<Vec<u8>>>,
+    /// For every two bytes the bucket of those that begin with them: 0 for most, which is quick.
+    index: Vec<u16>,
+    /// Of every byte whether something begins with it.
     firsts: [bool; 256],
 }
 
 impl Masks {
-    /// Masks `secrets` as they are and as they look in base64, hexadecimal, URLs and JSON.
-    pub fn new<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
-        let forms: BTreeSet<Vec<u8>> = secrets.into_iter().flat_map(forms).collect();
-        let mut masks =
-            Self { buckets: HashMap::new(), pairs: Box::new([0; 1024]), firsts: [false; 256] };
-        for form in forms.into_iter().filter(|form| form.len() >= LEN_MIN) {
-            let pair = [form[0], form[1]];
-            let (word, bit) = place(pair);
-            masks.pairs[word] |= bit;
-            masks.firsts[usize::from(form[0])] = true;
-            masks.buckets.entry(pair).or_default().push(form);
+    pub fn none() -> Self {
+        Self { buckets: vec![Vec::new()], index: vec![0; 1 << 16], firsts: [false; 256] }
+    }
+
+    /// Masks `secret` as it is and as it looks in base64, hexadecimal, URLs and JSON.
+    pub fn add(&mut self, secret: &str) {
+        for form in forms(secret).into_iter().filter(|form| form.len() >= LEN_MIN) {
+            self.firsts[usize::from(form[0])] = true;
+            let bucket = self.bucket(place(form[0], form[1]));
+            let order = |other: &Vec<u8>| form.len().cmp(&other.len()).then(other.cmp(&form));
+            if let Err(at) = bucket.binary_search_by(order) {
+                bucket.insert(at, form);
+            }
         }
-        for bucket in masks.buckets.values_mut() {
-            bucket.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    }
+
+    fn bucket(&mut self, place: usize) -> &mut Vec<Vec<u8>> {
+        if self.index[place] == 0 {
+            // Never the maximum: UTF-8 begins with fewer pairs of bytes than there are numbers.
+            self.index[place] = u16::try_from(self.buckets.len()).unwrap_or(u16::MAX);
+            self.buckets.push(Vec::new());
         }
-        masks
+        let number = usize::from(self.index[place]);
+        &mut self.buckets[number]
     }
 
     /// A text as a whole.
@@ -52,22 +60,19 @@ impl Masks {
         masked
     }
 
-    fn may_begin(&self, text: &[u8]) -> bool {
-        match *text {
-            [first, second, ..] => {
-                let (word, bit) = place([first, second]);
-                self.pairs[word] & bit != 0
-            }
-            [first] => self.firsts[usize::from(first)],
-            [] => false,
-        }
-    }
-
-    /// What begins where `text` does. `None`: more text may make it a secret, or a longer one.
+    /// What begins where `text` does: its length, 0 for nothing. `None`: more text may make it a
+    /// secret, or a longer one.
     fn begins(&self, text: &[u8], ended: bool) -> Option<usize> {
-        let [first, second, ..] = *text else { return ended.then_some(0) };
-        let bucket = self.buckets.get(&[first, second]).map_or(&[][..], Vec::as_slice);
-        for form in bucket {
+        let (first, second) = match *text {
+            [first, second, ..] => (first, second),
+            [first] if !ended && self.firsts[usize::from(first)] => return None,
+            _ => return Some(0),
+        };
+        let number = self.index[place(first, second)];
+        if number == 0 {
+            return Some(0);
+        }
+        for form in &self.buckets[usize::from(number)] {
             if text.starts_with(form) {
                 return Some(form.len());
             }
@@ -109,16 +114,13 @@ impl Stream {
         // where the search goes on: secrets may overlap, and then all of it is one.
         let (mut plain, mut at) = (self.covered, 0);
         while at < bytes.len() {
-            let rest = &bytes[at..];
-            if masks.may_begin(rest) {
-                let Some(len) = masks.begins(rest, ended) else { break };
-                if len > 0 {
-                    if at >= plain {
-                        masked.extend_from_slice(&bytes[plain..at]);
-                        masked.extend_from_slice(MASK);
-                    }
-                    plain = plain.max(at + len);
+            let Some(len) = masks.begins(&bytes[at..], ended) else { break };
+            if len > 0 {
+                if at >= plain {
+                    masked.extend_from_slice(&bytes[plain..at]);
+                    masked.extend_from_slice(MASK);
                 }
+                plain = plain.max(at + len);
             }
             at += 1;
         }
@@ -130,9 +132,8 @@ impl Stream {
     }
 }
 
-fn place([first, second]: [u8; 2]) -> (usize, u64) {
-    let number = usize::from(first) << 8 | usize::from(second);
-    (number / 64, 1 << (number % 64))
+fn place(first: u8, second: u8) -> usize {
+    usize::from(first) << 8 | usize::from(second)
 }
 
 /// A secret and everything that says the same.
@@ -152,7 +153,7 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
     }
     forms.push(percent(trimmed).into_bytes());
     let json = serde_json::Value::from(trimmed).to_string();
-    forms.push(json.trim_matches('"').as_bytes().to_owned());
+    forms.push(json.as_bytes()[1..json.len() - 1].to_owned());
     forms
 }
 
@@ -187,8 +188,14 @@ mod tests {
 
     use super::*;
 
+    fn of<S: AsRef<str>>(secrets: &[S]) -> Masks {
+        let mut masks = Masks::none();
+        secrets.iter().for_each(|secret| masks.add(secret.as_ref()));
+        masks
+    }
+
     fn masked(secrets: &[&str], text: &str) -> String {
-        let masks = Masks::new(secrets.iter().copied());
+        let masks = of(secrets);
         String::from_utf8(masks.apply(text.as_bytes())).unwrap()
     }
 
@@ -227,7 +234,7 @@ mod tests {
 
     #[test]
     fn holds_back_what_may_become_a_secret_only() {
-        let masks = Masks::new(["s3cret"]);
+        let masks = of(&["s3cret"]);
         let (mut stream, mut out) = (Stream::default(), Vec::new());
         stream.push(&masks, b"progress... s3", &mut out);
         assert_eq!(out, b"progress... ");
@@ -246,7 +253,7 @@ mod tests {
             text in "[abc]{0,60}",
             cuts in prop::collection::vec(0usize..60, 0..8),
         ) {
-            let masks = Masks::new(secrets.iter().map(String::as_str));
+            let masks = of(&secrets);
             let whole = masks.apply(text.as_bytes());
             let shown = String::from_utf8(whole.clone()).unwrap();
             for secret in &secrets {

@@ -1,0 +1,92 @@
+//! What a runner stands on, on this machine: for the tests, and for the owner that they kill.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use grit_executor::{Checkouts, HostConfig};
+use grit_host::Shim;
+use grit_pipeline::{JobSpec, StepAction, StepSpec};
+use grit_types::{Clock, CommitId, EffectId, EventId, JobId, RunId, Tenant, Timestamp};
+
+pub const TOKEN: &str = "grit-t0ken-0123456789";
+
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        Timestamp::from_millis(since.as_millis().try_into().unwrap())
+    }
+}
+
+/// A commit of three files, one of which is named after the reference.
+struct Files;
+
+impl Checkouts for Files {
+    fn checkout(
+        &self,
+        job: &JobSpec,
+        reference: Option<&str>,
+        depth: u32,
+        into: &Path,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        if reference == Some("absent") {
+            return Err("no such reference".into());
+        }
+        fs::create_dir(into)?;
+        fs::create_dir(into.join(".git"))?;
+        fs::create_dir(into.join("src"))?;
+        fs::write(into.join(".git/HEAD"), job.commit.to_string())?;
+        fs::write(into.join("src/main.rs"), "fn main() {}\n")?;
+        fs::write(into.join(reference.unwrap_or("main")), depth.to_string())?;
+        Ok(())
+    }
+}
+
+pub fn config(data: &Path, fixture: &Path) -> HostConfig {
+    HostConfig {
+        work: data.join("work"),
+        logs: data.join("logs"),
+        shim: Shim::at(fixture),
+        source: Arc::new(Files),
+        secrets: Arc::new(|_| [("GRIT_TOKEN".to_owned(), TOKEN.to_owned())].into()),
+        clock: Arc::new(SystemClock),
+    }
+}
+
+pub fn job() -> JobSpec {
+    let now = Timestamp::from_millis(1_700_000_000_000);
+    JobSpec {
+        job: JobId::derived(now, b"job"),
+        run: RunId::derived(now, b"run"),
+        tenant: Tenant::local(),
+        repo: "shop".parse().unwrap(),
+        commit: CommitId::try_from("1".repeat(40)).unwrap(),
+        ref_name: Some("refs/heads/main".parse().unwrap()),
+    }
+}
+
+/// A step of a shell.
+pub fn step(index: u32, script: &str) -> StepSpec {
+    let command = ["sh", "-e", "{0}"].map(str::to_owned).to_vec();
+    let JobSpec { job, run, .. } = job();
+    StepSpec {
+        job,
+        run,
+        index,
+        title: "Run a script".to_owned(),
+        action: StepAction::Script { script: script.to_owned(), command },
+        env: Default::default(),
+        path: Vec::new(),
+        working_directory: None,
+        timeout: Duration::from_secs(600),
+    }
+}
+
+/// The effect of the step with this index; `u16::MAX` for what is no step.
+pub fn effect(n: u32) -> EffectId {
+    EffectId { event: EventId::of(b"event"), index: n.try_into().unwrap() }
+}

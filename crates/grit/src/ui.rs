@@ -25,11 +25,6 @@ impl Ui {
         self.terminal && !self.json
     }
 
-    /// Whether one JSON document is wanted.
-    pub fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// Tells people what happens.
     pub fn status(&self, line: impl std::fmt::Display) {
         if !self.quiet {

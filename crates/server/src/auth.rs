@@ -144,6 +144,29 @@ impl Tokens {
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<NewToken, TokenError> {
+        self.make(principal, role, clock, entropy, |_| true)
+    }
+
+    /// Makes a token that takes the place of all that the principal had.
+    pub fn renew(
+        &self,
+        principal: Principal,
+        role: Role,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) -> Result<NewToken, TokenError> {
+        let whose = principal.clone();
+        self.make(principal, role, clock, entropy, |known| known.principal != whose)
+    }
+
+    fn make(
+        &self,
+        principal: Principal,
+        role: Role,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+        kept: impl Fn(&TokenRecord) -> bool,
+    ) -> Result<NewToken, TokenError> {
         let now = clock.now();
         let id = TokenId::new(now, entropy);
         let token = format!("grit_user_{id}_{}", secret(entropy));
@@ -155,7 +178,8 @@ impl Tokens {
             created_at: now,
         };
         let mut held = self.held();
-        let tokens: Vec<TokenRecord> = held.iter().cloned().chain([record]).collect();
+        let tokens: Vec<TokenRecord> =
+            held.iter().filter(|known| kept(known)).cloned().chain([record]).collect();
         self.write(&tokens)?;
         *held = tokens;
         Ok(NewToken { id, principal, role, token })

@@ -18,7 +18,7 @@ pub fn run(options: &History, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     if summaries.is_empty() {
         ui.status("No deployment is recorded in this repository's ledger.");
     }
-    ui.data(&summaries, |summaries| text(summaries, ui.is_terminal()));
+    ui.data(&summaries, |summaries| text(summaries));
     Ok(Exit::Done)
 }
 
@@ -37,8 +37,8 @@ pub fn events(place: &Place, offline: bool, ui: &Ui) -> Result<Vec<Event>, Failu
     ledger.read().map_err(|error| Failure::because("the ledger cannot be read", &error))
 }
 
-/// A table on a terminal and for people; the deployments' numbers are what `rollback` takes.
-fn text(summaries: &[Summary], _terminal: bool) -> String {
+/// The deployments' numbers are what `grit rollback` takes.
+fn text(summaries: &[Summary]) -> String {
     let row = |summary: &Summary| {
         vec![
             summary.number.to_string(),

@@ -19,7 +19,7 @@ pub async fn run(options: &Logs, place: &Place, ui: &Ui) -> Result<Exit, Failure
         slot.service == options.service
             && options.environment.as_ref().is_none_or(|name| slot.environment == *name)
     };
-    let slot = slots.iter().filter(matches).next_back().ok_or_else(|| {
+    let slot = slots.iter().rfind(matches).ok_or_else(|| {
         Failure::new(Exit::NotFound, "not_found", format!("{} runs nowhere", options.service))
             .hint("`grit status` shows what does")
     })?;

@@ -233,16 +233,16 @@ impl Told {
         let note = if step.note.is_empty() { String::new() } else { format!(" - {}", step.note) };
         ui.status(format!("  {} {} / {}{note}", mark(ending), job.name, step.title));
         let Some(id) = job.job else { return };
-        let verbose = ending == Ending::Failure || std::env::var_os("GRIT_VERBOSE").is_some();
+        if ending != Ending::Failure && std::env::var_os("GRIT_VERBOSE").is_none() {
+            return;
+        }
         let mut offset = 0;
-        while verbose {
-            match runner.read_log(view.id, id, step.index, offset, LOG_BYTES).await {
-                Ok(Some(bytes)) if !bytes.is_empty() => {
-                    offset += bytes.len() as u64;
-                    ui.status(String::from_utf8_lossy(&bytes).trim_end());
-                }
-                _ => return,
-            }
+        while let Ok(Some(bytes)) =
+            runner.read_log(view.id, id, step.index, offset, LOG_BYTES).await
+            && !bytes.is_empty()
+        {
+            offset += bytes.len() as u64;
+            ui.status(String::from_utf8_lossy(&bytes).trim_end());
         }
     }
 }

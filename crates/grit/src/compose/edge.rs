@@ -10,10 +10,13 @@ use crate::exit::Failure;
 
 /// From start to serving.
 const START_MAX: Duration = Duration::from_secs(10);
+/// Before an edge that did not start is started again.
+const RESTART_PAUSE: Duration = Duration::from_millis(200);
 /// From SIGTERM to SIGKILL.
 const STOP_MAX: Duration = Duration::from_secs(35);
 
 /// The edge of a data folder: a process of its own, which outlives the controller.
+#[derive(Clone)]
 pub struct EdgeProcess {
     record: PathBuf,
     socket: PathBuf,
@@ -54,6 +57,21 @@ impl EdgeProcess {
                 return Err(self.not_started(data, listen));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Starts it again whenever it dies; ends when it is dropped.
+    pub async fn keep(&self, data: &Path, listen: SocketAddr) {
+        loop {
+            if let Some(session) = self.session() {
+                // A session that cannot be watched is looked at again at once.
+                let _ = session.wait_gone().await;
+                tracing::warn!("the edge died; it is started again");
+            }
+            if let Err(failure) = self.ensure(data, listen).await {
+                tracing::error!(message = failure.message, "the edge does not start");
+                tokio::time::sleep(RESTART_PAUSE).await;
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use grit_blob::Layout;
 use grit_control::reactor::{self, Reactor};
 use grit_control::relay::Relay;
 use grit_control::{Control, PortCarrier, Ports, ServiceUrl};
+use grit_executor::HostRunner;
 use grit_git::Repository;
 use grit_host::Shim;
 use grit_journal::{OpenError, SqliteJournal};
@@ -46,70 +47,29 @@ pub struct Server {
 /// does, goes on with what was owed, and answers when requests are served.
 pub async fn start(options: Options) -> Result<Server, Failure> {
     let data = DataFolder::open(&options.data)?;
-    let journal: Arc<dyn Journal> = Arc::new(open_journal(&data)?);
+    let ground = Ground::lay(&data, &options).await?;
     let listener = listen(options.listen).await?;
     let address = listener.local_addr().map_err(|e| Failure::because("no address", &e))?;
-    let edge = EdgeProcess::of(&data);
-    let edge_address = edge.ensure(data.root(), options.edge_listen).await?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
-    let source = Arc::new(GitSource::new(data.root()));
-    open_repository(&data, &options.repo)?;
-    let jobs = Arc::new(JobTokens::default());
-    let reports = Arc::new(Reports::default());
-    let registry = data.path("blobs");
-    let layout = Layout::open_or_create(&registry)
-        .map_err(|error| Failure::because("the artifacts' folder cannot be used", &error))?;
-    let target = ProcessTarget::open(process::Config {
-        root: data.path("instances"),
-        logs: data.path("logs/instances"),
-        artifacts: layout,
-        shim: Shim::this_binary(),
-        clock: clock.clone(),
-        entropy: entropy.clone(),
-        observer: reports.clone(),
-        extra_env: Arc::new(|_| BTreeMap::new()),
-        restart: RestartPolicy::default(),
-    })
-    .await
-    .map_err(|error| Failure::because("instances cannot be adopted", &error))?;
-    let runner =
-        runner::open(&data, source.clone(), jobs.clone(), clock.clone(), entropy.clone()).await?;
-    let ports = Arc::new(Ports {
-        journal: journal.clone(),
-        source: source.clone(),
-        router: Arc::new(edge.client()),
-        target: target.clone(),
-        verifier: Arc::new(HostVerifier { source: source.clone(), work: data.path("work/checks") }),
-        runner: runner.clone(),
-        clock: clock.clone(),
-        job_env: job_env(address, &registry),
-        service_url: service_url(edge_address),
-        server: SERVER_NAME.to_owned(),
-    });
-    let tenant = Tenant::local();
+    let target = ground.target(&data).await?;
+    let runner = ground.runner(&data).await?;
+    let ports = ground.ports(&data, address, target.clone(), runner.clone());
+    let (tenant, journal, clock) = (Tenant::local(), ground.journal.clone(), ground.clock.clone());
     let carrier = |handle| -> Arc<dyn reactor::Carrier> { PortCarrier::new(ports, handle) };
-    let (handle, reactor) = reactor::start(tenant.clone(), journal.clone(), clock.clone(), carrier);
-    let control = Control::new(
-        tenant,
-        handle.clone(),
-        journal.clone(),
-        source.clone(),
-        clock.clone(),
-        entropy.clone(),
-        service_url(edge_address),
-    );
-    reports.connect(control.clone());
-
+    let (handle, reactor) = reactor::start(tenant, journal, clock, carrier);
+    let control = ground.control(handle.clone());
+    ground.reports.connect(control.clone());
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let mut tasks = JoinSet::new();
-    let relay = Relay { journal, source, server: SERVER_NAME.to_owned() };
-    tasks.spawn(relay.run(handle.changes()));
-    tasks.spawn(edge.client().watch(reports));
-    let (tokens, token) = owner_token(&data, clock.as_ref(), entropy.as_ref())?;
-    let logs = Arc::new(HostLogs { runner, target: target.clone() });
-    let repo = options.repo.clone();
-    let app = App { control, tokens, jobs, logs, clock: clock.clone(), entropy, repo };
+    let mut tasks = ground.watchers(&data, &handle);
+    let (tokens, token) = owner_token(&data, ground.clock.as_ref(), ground.entropy.as_ref())?;
+    let app = App {
+        control,
+        tokens,
+        jobs: ground.jobs.clone(),
+        logs: Arc::new(HostLogs { runner, target: target.clone() }),
+        clock: ground.clock.clone(),
+        entropy: ground.entropy.clone(),
+        repo: options.repo.clone(),
+    };
     let ended: BoxFuture<'static, ()> = Box::pin(until(stopped));
     let serving = grit_server::serve(Arc::new(app), listener, ended);
     tasks.spawn(async move {
@@ -120,14 +80,115 @@ pub async fn start(options: Options) -> Result<Server, Failure> {
     let file = ServeFile {
         v: 1,
         server: address,
-        edge: edge_address,
+        edge: ground.edge_address,
         pid: std::process::id(),
-        started_at: clock.now().millis(),
+        started_at: ground.clock.now().millis(),
         token,
         repo: options.repo.to_string(),
     };
     data.write_serve_file(&file)?;
     Ok(Server { file, data, reactor, target, tasks, stop })
+}
+
+/// What everything else of a control process stands on.
+struct Ground {
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    source: Arc<GitSource>,
+    jobs: Arc<JobTokens>,
+    reports: Arc<Reports>,
+    edge: EdgeProcess,
+    edge_address: SocketAddr,
+    registry: std::path::PathBuf,
+}
+
+impl Ground {
+    async fn lay(data: &DataFolder, options: &Options) -> Result<Self, Failure> {
+        let journal: Arc<dyn Journal> = Arc::new(open_journal(data)?);
+        let edge = EdgeProcess::of(data);
+        let edge_address = edge.ensure(data.root(), options.edge_listen).await?;
+        open_repository(data, &options.repo)?;
+        Ok(Self {
+            journal,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            source: Arc::new(GitSource::new(data.root())),
+            jobs: Arc::default(),
+            reports: Arc::default(),
+            edge,
+            edge_address,
+            registry: data.path("blobs"),
+        })
+    }
+
+    async fn target(&self, data: &DataFolder) -> Result<Arc<ProcessTarget>, Failure> {
+        let artifacts = Layout::open_or_create(&self.registry)
+            .map_err(|error| Failure::because("the artifacts' folder cannot be used", &error))?;
+        let opened = ProcessTarget::open(process::Config {
+            root: data.path("instances"),
+            logs: data.path("logs/instances"),
+            artifacts,
+            shim: Shim::this_binary(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            observer: self.reports.clone(),
+            extra_env: Arc::new(|_| BTreeMap::new()),
+            restart: RestartPolicy::default(),
+        });
+        opened.await.map_err(|error| Failure::because("instances cannot be adopted", &error))
+    }
+
+    async fn runner(&self, data: &DataFolder) -> Result<Arc<HostRunner>, Failure> {
+        let (source, jobs) = (self.source.clone(), self.jobs.clone());
+        runner::open(data, source, jobs, self.clock.clone(), self.entropy.clone()).await
+    }
+
+    fn ports(
+        &self,
+        data: &DataFolder,
+        address: SocketAddr,
+        target: Arc<ProcessTarget>,
+        runner: Arc<HostRunner>,
+    ) -> Arc<Ports> {
+        let source = self.source.clone();
+        Arc::new(Ports {
+            journal: self.journal.clone(),
+            source: source.clone(),
+            router: Arc::new(self.edge.client()),
+            target,
+            verifier: Arc::new(HostVerifier { source, work: data.path("work/checks") }),
+            runner,
+            clock: self.clock.clone(),
+            job_env: job_env(address, &self.registry),
+            service_url: service_url(self.edge_address),
+            server: SERVER_NAME.to_owned(),
+        })
+    }
+
+    fn control(&self, handle: reactor::Handle) -> Control {
+        Control::new(
+            Tenant::local(),
+            handle,
+            self.journal.clone(),
+            self.source.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+            service_url(self.edge_address),
+        )
+    }
+
+    /// What runs beside the reactor: the relay, the edge's reports, the edge's keeper.
+    fn watchers(&self, data: &DataFolder, handle: &reactor::Handle) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let (journal, source) = (self.journal.clone(), self.source.clone());
+        let relay = Relay { journal, source, server: SERVER_NAME.to_owned() };
+        tasks.spawn(relay.run(handle.changes()));
+        tasks.spawn(self.edge.client().watch(self.reports.clone()));
+        let (edge, root, listen) = (self.edge.clone(), data.root().to_owned(), self.edge_address);
+        tasks.spawn(async move { edge.keep(&root, listen).await });
+        tasks
+    }
 }
 
 /// The server's name in its repositories' ledgers.
@@ -213,6 +274,6 @@ fn owner_token(
     let tokens = Tokens::open(data.root()).map_err(failed)?;
     // A valid principal by its form.
     let owner = "owner".parse().expect("a valid name");
-    let made = tokens.create(owner, Role::Owner, clock, entropy).map_err(failed)?;
+    let made = tokens.renew(owner, Role::Owner, clock, entropy).map_err(failed)?;
     Ok((tokens, made.token))
 }

@@ -23,6 +23,7 @@ pub(super) async fn run(
     };
     at.say(&announcement(at, reference, &path)).await?;
     let checked_out = tokio::select! {
+        biased;
         checked_out = check_out(at, reference, path, depth) => checked_out,
         conclusion = at.cut_short() => return Ok(conclusion),
     };

@@ -21,7 +21,7 @@ mod tool;
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -113,7 +113,7 @@ struct Shared {
     folders: tokio::sync::Mutex<()>,
     closing: CancellationToken,
     /// Held as long as anyone may act on the folder.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<Lock>>,
 }
 
 /// A step under way.
@@ -338,14 +338,27 @@ fn open(config: HostConfig) -> Result<Shared, OpenError> {
     })
 }
 
-fn lock(work: &Path) -> Result<File, OpenError> {
+/// The right to act on a work folder.
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file would do, but for a child that another thread has forked and that has not
+    /// become its command yet: it has the file open as well.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the work folder is not free yet");
+        }
+    }
+}
+
+fn lock(work: &Path) -> Result<Lock, OpenError> {
     let path = work.join(".lock");
     let file = File::options().create(true).append(true).open(&path);
     let file = file.map_err(|source| OpenError::Io { action: "open", path, source })?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse { work: work.to_owned() }),
-        Err(std::fs::TryLockError::Error(source)) => {
+        Ok(()) => Ok(Lock(file)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { work: work.to_owned() }),
+        Err(TryLockError::Error(source)) => {
             Err(OpenError::Io { action: "lock", path: work.to_owned(), source })
         }
     }

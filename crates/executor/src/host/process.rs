@@ -58,6 +58,8 @@ pub(super) async fn run(at: &Attempt, command: Command) -> Result<Conclusion, Ru
 
 async fn conclude(at: &Attempt, launched: &Launched) -> Result<Conclusion, RunnerError> {
     let conclusion = tokio::select! {
+        // What has ended was not cut short.
+        biased;
         exit = launched.wait() => {
             let exit = exit.map_err(|error| failed(at.action(), error))?;
             return Ok(Conclusion::Exited(exit.shell_code()));

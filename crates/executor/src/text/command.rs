@@ -3,6 +3,7 @@
 //! Source: GitHub's "Workflow commands for GitHub Actions". Honoured are `add-mask`, `set-output`
 //! and `stop-commands`; those lines are taken out. Every other one is text like any other.
 
+use std::io::BufRead as _;
 use std::mem;
 
 /// A longer line is text, whatever it begins with.
@@ -31,9 +32,10 @@ impl Filter {
     pub fn push(&mut self, mut bytes: &[u8]) -> Vec<Piece> {
         let mut pieces = Pieces::default();
         while !bytes.is_empty() {
-            let end = bytes.iter().position(|&b| b == b'\n').map_or(bytes.len(), |at| at + 1);
-            let (part, rest) = bytes.split_at(end);
-            self.part(part, &mut pieces);
+            let mut rest = bytes;
+            // Reading from memory does not fail.
+            let len = rest.skip_until(b'\n').unwrap_or(bytes.len());
+            self.part(&bytes[..len], &mut pieces);
             bytes = rest;
         }
         pieces.0

@@ -19,15 +19,22 @@ const ENCODED_LEN_MIN: usize = 4;
 pub(crate) struct Masks {
     /// Those that begin with the same two bytes together, the longest first. The first is empty.
     buckets: Vec<Vec<Vec<u8>>>,
-    /// For every two bytes the bucket of those that begin with them: 0 for most, which is quick.
+    /// For every two bytes the bucket of those that begin with them.
     index: Vec<u16>,
+    /// For every two bytes whether there is one: small enough to stay in the cache.
+    pairs: Box<[u64; 1 << 10]>,
     /// Of every byte whether something begins with it.
     firsts: [bool; 256],
 }
 
 impl Masks {
     pub fn none() -> Self {
-        Self { buckets: vec![Vec::new()], index: vec![0; 1 << 16], firsts: [false; 256] }
+        Self {
+            buckets: vec![Vec::new()],
+            index: vec![0; 1 << 16],
+            pairs: Box::new([0; 1 << 10]),
+            firsts: [false; 256],
+        }
     }
 
     /// Masks `secret` as it is and as it looks in base64, hexadecimal, URLs and JSON.
@@ -47,6 +54,7 @@ impl Masks {
             // Never the maximum: UTF-8 begins with fewer pairs of bytes than there are numbers.
             self.index[place] = u16::try_from(self.buckets.len()).unwrap_or(u16::MAX);
             self.buckets.push(Vec::new());
+            self.pairs[place / 64] |= 1 << (place % 64);
         }
         let number = usize::from(self.index[place]);
         &mut self.buckets[number]
@@ -58,6 +66,16 @@ impl Masks {
         stream.push(self, text, &mut masked);
         stream.finish(self, &mut masked);
         masked
+    }
+
+    /// How many bytes of `text` begin nothing for sure; the last byte is left to be looked at.
+    fn harmless(&self, text: &[u8]) -> usize {
+        let may_begin = |pair: &[u8]| {
+            let place = place(pair[0], pair[1]);
+            self.pairs[place / 64] >> (place % 64) & 1 == 1
+        };
+        let next = text.windows(2).position(may_begin);
+        next.unwrap_or(text.len().saturating_sub(1))
     }
 
     /// What begins where `text` does: its length, 0 for nothing. `None`: more text may make it a
@@ -114,6 +132,7 @@ impl Stream {
         // where the search goes on: secrets may overlap, and then all of it is one.
         let (mut plain, mut at) = (self.covered, 0);
         while at < bytes.len() {
+            at += masks.harmless(&bytes[at..]);
             let Some(len) = masks.begins(&bytes[at..], ended) else { break };
             if len > 0 {
                 if at >= plain {

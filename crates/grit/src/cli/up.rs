@@ -92,7 +92,7 @@ fn announce(server: &Server, ui: &Ui) {
     });
 }
 
-/// Points the remote `grit` at the hosted repository.
+/// Points the remote `grit` at the hosted repository, and the ledger at that remote.
 fn add_remote(folder: &std::path::Path, hosted: &std::path::Path) -> Result<(), Failure> {
     let set = |verb: &'static str| {
         Git::new("remote").worktree(folder).flag(verb).operand(REMOTE).operand(hosted).output()
@@ -102,7 +102,8 @@ fn add_remote(folder: &std::path::Path, hosted: &std::path::Path) -> Result<(), 
         let added = Git::new("remote").worktree(folder).flag("add").operand(REMOTE).operand(hosted);
         added.run().map_err(|error| git_failure(&error))?;
     }
-    Ok(())
+    let ledger = Git::new("config").worktree(folder).operand("grit.remote").operand(REMOTE);
+    ledger.run().map(drop).map_err(|error| git_failure(&error))
 }
 
 /// Ends what runs below the data folder; SIGTERM first, and time to finish.

@@ -12,9 +12,9 @@ use grit_types::{Actor, Sequence};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::carry::chain;
 use crate::ports::{RepoId, Source, SourceError};
 use crate::project::{DEPLOYMENTS, RUNS};
+use grit_types::chain;
 
 /// The relay's name among the journal's consumers.
 const CONSUMER: &str = "audit";

@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use crate::compose::DataFolder;
-use crate::exit::{Exit, Failure, chain};
+use crate::exit::{Exit, Failure};
+use grit_types::chain;
 
 /// An answer is never larger than this.
 const ANSWER_BYTES_MAX: usize = 64 << 20;

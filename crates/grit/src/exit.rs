@@ -1,5 +1,6 @@
 //! How a command ends: one number for programs, one sentence and one hint for people.
 
+use grit_types::chain;
 use serde::Serialize;
 
 /// The exit status, documented for scripts.
@@ -59,19 +60,4 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
-}
-
-/// An error with all its causes; one that only repeats its cause is said once.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use grit_control::aggregate::Refusal;
 use grit_control::reactor::SubmitError;
 use grit_control::{ControlError, slot};
+use grit_types::chain;
 use serde::{Deserialize, Serialize};
 
 /// `application/problem+json`.
@@ -125,20 +126,4 @@ fn refused(refusal: &Refusal, detail: String) -> Problem {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "misplaced", detail)
         }
     }
-}
-
-/// An error with all its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // A transparent error says what its cause says.
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod actor;
+mod chain;
 mod clock;
 mod digest;
 mod duration;
@@ -23,6 +24,7 @@ mod number;
 mod time;
 
 pub use actor::{Actor, Principal, Role};
+pub use chain::chain;
 pub use clock::{Clock, Entropy};
 pub use digest::{CommitId, Digest, Digester, ObjectId};
 pub use duration::{DurationError, format_duration, parse_duration};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use grit_ledger::{Journal, PendingEffect};
 use grit_pipeline::Runner;
 use grit_rollout::{Target, TrafficRouter, Verifier};
-use grit_types::{Actor, BoxFuture, Clock, EffectId, Timestamp};
+use grit_types::{Actor, BoxFuture, Clock, EffectId, Timestamp, chain};
 
 use crate::aggregate::{Command, Effect};
 use crate::ports::Source;
@@ -180,16 +180,4 @@ enum Blocked<E: std::error::Error> {
     Panicked,
     #[error("it failed")]
     Failed(#[source] E),
-}
-
-/// An error with all its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -8,9 +8,9 @@ use grit_pipeline::run::{
     Command as RunCommand, Foreign, Refusal as RunRefusal, Request, SLOTS_DEFAULT, Selection,
 };
 use grit_pipeline::trigger::{PushEvent, triggers_on};
-use grit_types::{Actor, CommitId, Principal, RefName, RunId, Timestamp};
+use grit_types::{Actor, CommitId, Principal, RefName, RunId, Timestamp, chain};
 
-use super::{Carry, chain};
+use super::Carry;
 use crate::aggregate::{Command, Refusal};
 use crate::pipelines::{self, Found};
 use crate::ports::RepoId;

@@ -2,9 +2,11 @@ use grit_ledger::RowQuery;
 use grit_rollout::SlotId;
 use grit_rollout::config::{Config, EnvironmentConfig, ServiceConfig, Wanted};
 use grit_rollout::slot::{Command as SlotCommand, Refusal as SlotRefusal, Request, Trigger};
-use grit_types::{Actor, CommitId, DeploymentId, Digest, ObjectId, Principal, RefName, Timestamp};
+use grit_types::{
+    Actor, CommitId, DeploymentId, Digest, ObjectId, Principal, RefName, Timestamp, chain,
+};
 
-use super::{Carry, chain};
+use super::Carry;
 use crate::aggregate::{Command, Refusal};
 use crate::pipelines;
 use crate::ports::RepoId;

@@ -1,8 +1,8 @@
 use grit_pipeline::Runner;
 use grit_pipeline::run::{Command as RunCommand, Concluded, Effect, Ending, Outcome};
-use grit_types::{Actor, Clock, EffectId};
+use grit_types::{Actor, Clock, EffectId, chain};
 
-use super::{Carry, chain, sleep_until, until_done};
+use super::{Carry, sleep_until, until_done};
 use crate::aggregate::Command;
 use crate::ports::RepoId;
 use crate::repo;

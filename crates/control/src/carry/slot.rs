@@ -1,7 +1,9 @@
 use grit_rollout::slot::{Command as SlotCommand, Effect, Outcome, RouteFailure};
 use grit_rollout::{RouterError, TargetError};
 
-use super::{Carry, chain, sleep_until};
+use grit_types::chain;
+
+use super::{Carry, sleep_until};
 use crate::aggregate::Command;
 
 impl Carry {

@@ -30,7 +30,7 @@ pub fn events(place: &Place, offline: bool, ui: &Ui) -> Result<Vec<Event>, Failu
             Ok(_) | Err(LedgerError::NoRemote) => {}
             Err(error) => ui.status(format!(
                 "Warning: only what this clone knows: {}",
-                crate::exit::chain(&error)
+                grit_types::chain(&error)
             )),
         }
     }

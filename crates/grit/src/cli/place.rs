@@ -8,7 +8,8 @@ use grit_types::{Actor, Principal, Repo};
 use super::args::Args;
 use crate::client::Client;
 use crate::compose::LOCAL_REPO_DEFAULT;
-use crate::exit::{Exit, Failure, chain};
+use crate::exit::{Exit, Failure};
+use grit_types::chain;
 
 /// The circumstances of a command, looked up when they are needed.
 pub struct Place {

@@ -185,7 +185,7 @@ async fn cancel(handle: &reactor::Handle, run: RunId) {
 }
 
 fn refused(error: &SubmitError) -> Failure {
-    Failure::new(Exit::Usage, "refused", crate::exit::chain(error))
+    Failure::new(Exit::Usage, "refused", grit_types::chain(error))
 }
 
 async fn view(journal: &dyn Journal) -> Result<RunView, Failure> {

@@ -22,7 +22,8 @@ use super::observe::Reports;
 use super::runner::{self, HostLogs};
 use super::verify::HostVerifier;
 use super::{DataFolder, EdgeProcess, GitSource, OsEntropy, ServeFile, SystemClock};
-use crate::exit::{Exit, Failure, chain};
+use crate::exit::{Exit, Failure};
+use grit_types::chain;
 
 /// What a control process is started with.
 #[derive(Clone, Debug)]

@@ -180,7 +180,7 @@ impl std::convert::From<LogError> for Problem {
         match error {
             LogError::NotFound => Self::not_found("there is no such log"),
             LogError::Read(_) => {
-                let detail = crate::problem::chain(&error);
+                let detail = grit_types::chain(&error);
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "log", detail)
             }
         }

@@ -86,7 +86,7 @@ pub(super) async fn create_token(
         .tokens
         .create(wanted.principal, wanted.role, app.clock.as_ref(), app.entropy.as_ref())
         .map_err(|error| {
-            let detail = crate::problem::chain(&error);
+            let detail = grit_types::chain(&error);
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
         })?;
     Ok((StatusCode::CREATED, Json(made)))

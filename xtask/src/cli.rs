@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use crate::{bench, plant, sim, tools};
 
@@ -13,7 +13,8 @@ usage: cargo xtask COMMAND
   cases NAME | --all               the collected cases in the folder that GRIT_CASES names
   bench edge [--rounds N]          the edge beside nginx and haproxy: CPU per request, throughput, p99
         [--seconds S]              of load on each in each round
-        [--binary PATH]            a `grit` that is there already, instead of this checkout's";
+        [--binary PATH]            a `grit` that is there already, instead of this checkout's
+  realworld [--binary PATH]        published packages' own workflows, under `grit run` and by hand";
 
 /// What the words after `cargo xtask` ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub enum Command {
     Sim(sim::Seeds),
     Cases(Which),
     Bench(bench::Request),
+    Realworld { binary: Option<PathBuf> },
 }
 
 /// One of a kind by name, or all there are.
@@ -59,6 +61,7 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
         "sim" => sim(&mut rest),
         "cases" => cases(&mut rest),
         "bench" => bench(&mut rest),
+        "realworld" => realworld(&mut rest),
         other => Err(UsageError(format!("no command `{other}`"))),
     }
 }
@@ -174,6 +177,17 @@ fn bench_edge(words: &mut Words<'_>) -> Result<Command, UsageError> {
         }
     }
     Ok(Command::Bench(bench::Request::Edge(settings)))
+}
+
+fn realworld(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let mut binary = None;
+    while let Some(word) = words.next() {
+        match word {
+            "--binary" => binary = Some(words.value(word)?.into()),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(Command::Realworld { binary })
 }
 
 /// Names become file names, so they have no separators and no leading dash or dot.

@@ -1,5 +1,5 @@
 //! The house's own tool, started as `cargo xtask`: tests, tidiness, planted bugs, simulation, cases,
-//! benchmarks.
+//! benchmarks, torture, published packages.
 //!
 //! It drives the workspace from outside, through `cargo`, `git` and the built binaries, and depends on
 //! no crate of it. One file per subcommand; [`cli`] says which there are.
@@ -9,6 +9,7 @@ mod cases;
 mod cli;
 mod layers;
 mod plant;
+mod realworld;
 mod repo;
 mod shell;
 mod sim;
@@ -48,5 +49,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sim(seeds) => sim::run(&repo, &seeds),
         Command::Cases(which) => cases::run(&repo, &which),
         Command::Bench(request) => bench::run(&repo, &request),
+        Command::Realworld { binary } => realworld::run(&repo, binary.as_deref()),
     }
 }

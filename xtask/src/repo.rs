@@ -7,6 +7,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::shell;
+
 /// The checkout that `cargo xtask` was started in.
 pub struct Repo {
     root: PathBuf,
@@ -86,6 +88,18 @@ impl Repo {
             }
         }
         Ok(())
+    }
+
+    /// The `grit` to try: the one given, else this checkout's, built for release.
+    pub fn grit(&self, given: Option<&Path>) -> Result<PathBuf> {
+        if let Some(binary) = given {
+            return binary.canonicalize().with_context(|| format!("find {}", binary.display()));
+        }
+        println!("building grit (release)");
+        if !shell::shown(&mut self.cargo(&["build", "--release", "--package=grit"]))? {
+            bail!("grit does not build");
+        }
+        Ok(self.metadata()?.target_directory.join("release/grit"))
     }
 
     /// What Cargo says of the workspace's own crates.

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     repo::Repo,
-    shell,
     tools::{self, Source, Tool},
 };
 
@@ -56,10 +55,7 @@ impl Default for Settings {
 /// A tool is missing, `grit` does not build, or a part does not start or answer.
 pub fn run(repo: &Repo, settings: &Settings) -> Result<ExitCode> {
     tools::need(TOOLS)?;
-    let binary = match &settings.binary {
-        Some(binary) => binary.clone(),
-        None => build(repo)?,
-    };
+    let binary = repo.grit(settings.binary.as_deref())?;
     let folder = tempfile::tempdir().context("make a temporary folder")?;
     let upstreams = Upstreams::start(folder.path())?;
     let proxies = [
@@ -81,13 +77,6 @@ pub fn run(repo: &Repo, settings: &Settings) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn build(repo: &Repo) -> Result<PathBuf> {
-    println!("building grit (release)");
-    let built = shell::shown(&mut repo.cargo(&["build", "--release", "--package=grit"]))?;
-    ensure!(built, "grit does not build");
-    Ok(repo.metadata()?.target_directory.join("release/grit"))
 }
 
 /// One round over all proxies; each round begins with another, so that none always follows the same.

@@ -4,6 +4,7 @@
 //! refused; or the message never left; or it was sent on a connection that had been closed
 //! meanwhile, no byte of an answer came, and the method is idempotent and without a body.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -34,7 +35,7 @@ pub(crate) async fn serve(
     worker: Rc<Worker>,
     conn: Rc<Conn>,
     request: Request<Incoming>,
-) -> Response<ReplyBody> {
+) -> Result<Response<ReplyBody>, Infallible> {
     let started = worker.tick();
     let route = host(&request).map(|host| worker.route(host));
     let mut response = match route {
@@ -48,7 +49,7 @@ pub(crate) async fn serve(
     if worker.is_draining() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    Ok(response)
 }
 
 /// The host that is asked for, without its port (RFC 9112, section 3.2).

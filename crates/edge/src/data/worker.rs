@@ -1,5 +1,4 @@
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -251,8 +250,7 @@ impl Drop for Counted {
 /// Serves one connection to its end.
 async fn converse(worker: &Rc<Worker>, http: &http1::Builder, stream: TcpStream, conn: &Rc<Conn>) {
     let service = service_fn(|request: Request<Incoming>| {
-        let (worker, conn) = (Rc::clone(worker), Rc::clone(conn));
-        async move { Ok::<_, Infallible>(proxy::serve(worker, conn, request).await) }
+        proxy::serve(Rc::clone(worker), Rc::clone(conn), request)
     });
     let io = ClientIo::new(stream, Rc::clone(conn));
     let mut connection = pin!(http.serve_connection(io, service));

@@ -1,6 +1,6 @@
 use std::{fmt, path::PathBuf};
 
-use crate::{bench, plant, sim, tools};
+use crate::{bench, plant, sim, tools, torture};
 
 pub const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -14,6 +14,9 @@ usage: cargo xtask COMMAND
   bench edge [--rounds N]          the edge beside nginx and haproxy: CPU per request, throughput, p99
         [--seconds S]              of load on each in each round
         [--binary PATH]            a `grit` that is there already, instead of this checkout's
+  torture controller | edge        kills `grit serve`, or the edge, at seeded random moments under load
+        [--kills K] [--seed S]
+        [--binary PATH]
   realworld [--binary PATH]        published packages' own workflows, under `grit run` and by hand";
 
 /// What the words after `cargo xtask` ask for.
@@ -26,6 +29,7 @@ pub enum Command {
     Sim(sim::Seeds),
     Cases(Which),
     Bench(bench::Request),
+    Torture(torture::Request),
     Realworld { binary: Option<PathBuf> },
 }
 
@@ -61,6 +65,7 @@ pub fn parse(words: &[String]) -> Result<Command, UsageError> {
         "sim" => sim(&mut rest),
         "cases" => cases(&mut rest),
         "bench" => bench(&mut rest),
+        "torture" => torture(&mut rest),
         "realworld" => realworld(&mut rest),
         other => Err(UsageError(format!("no command `{other}`"))),
     }
@@ -179,6 +184,24 @@ fn bench_edge(words: &mut Words<'_>) -> Result<Command, UsageError> {
     Ok(Command::Bench(bench::Request::Edge(settings)))
 }
 
+fn torture(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let victim = match words.value("torture")? {
+        "controller" => torture::Victim::Controller,
+        "edge" => torture::Victim::Edge,
+        other => return Err(unexpected(other)),
+    };
+    let mut request = torture::Request { victim, kills: 100, seed: 1, binary: None };
+    while let Some(word) = words.next() {
+        match word {
+            "--kills" => request.kills = words.positive(word)?,
+            "--seed" => request.seed = words.number(word)?,
+            "--binary" => request.binary = Some(words.value(word)?.into()),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(Command::Torture(request))
+}
+
 fn realworld(words: &mut Words<'_>) -> Result<Command, UsageError> {
     let mut binary = None;
     while let Some(word) = words.next() {
@@ -229,6 +252,14 @@ mod tests {
             parsed("bench edge --rounds 3 --binary target/old/grit"),
             Ok(Command::Bench(bench::Request::Edge(settings)))
         );
+        let request = torture::Request {
+            victim: torture::Victim::Controller,
+            kills: 3,
+            seed: 1,
+            binary: None,
+        };
+        assert_eq!(parsed("torture controller --kills 3"), Ok(Command::Torture(request)));
+        assert_eq!(parsed("realworld"), Ok(Command::Realworld { binary: None }));
     }
 
     #[test]
@@ -250,6 +281,10 @@ mod tests {
             "bench nginx",
             "bench edge --rounds 0",
             "bench edge --seconds 1.5",
+            "torture",
+            "torture everyone",
+            "torture edge --kills 0",
+            "realworld itoa",
         ] {
             assert!(parsed(line).is_err(), "`{line}` must not parse");
         }

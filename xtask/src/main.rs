@@ -16,6 +16,7 @@ mod sim;
 mod test;
 mod tidy;
 mod tools;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sim(seeds) => sim::run(&repo, &seeds),
         Command::Cases(which) => cases::run(&repo, &which),
         Command::Bench(request) => bench::run(&repo, &request),
+        Command::Torture(request) => torture::run(&repo, &request),
         Command::Realworld { binary } => realworld::run(&repo, binary.as_deref()),
     }
 }

@@ -1,0 +1,74 @@
+//! The edge is killed: what was open breaks, nothing else does, and it serves again by itself.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{load::Load, random::Random, world::World};
+use crate::shell;
+
+/// From one kill to the next, in milliseconds.
+const PAUSE_MS: (u64, u64) = (300, 1_500);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// An edge that does not serve by then is not coming back.
+const BACK_MAX: Duration = Duration::from_secs(15);
+
+/// A kill, and the first answer after it.
+struct Gap {
+    from: Instant,
+    to: Instant,
+}
+
+/// Answers with what was not as it should be.
+pub fn run(world: &mut World, kills: u64, seed: u64) -> Result<Vec<String>> {
+    let mut random = Random::new(seed);
+    let load = Load::start(&world.target());
+    let mut gaps: Vec<Gap> = Vec::new();
+    for _ in 0..kills {
+        thread::sleep(Duration::from_millis(random.between(PAUSE_MS.0, PAUSE_MS.1)));
+        gaps.push(kill(world, &load)?);
+    }
+    thread::sleep(Duration::from_secs(1));
+    let processes = world.processes();
+    let seen = load.stop();
+    let (open, other): (Vec<_>, Vec<_>) = seen
+        .lost
+        .iter()
+        .partition(|lost| gaps.iter().any(|gap| lost.connected <= gap.from && lost.at >= gap.from));
+    let mut took: Vec<Duration> = gaps.iter().map(|gap| gap.to - gap.from).collect();
+    took.sort();
+    let millis = |at: usize| took.get(at).copied().unwrap_or_default().as_millis();
+    println!("kills                   {}", gaps.len());
+    println!("requests served         {} ({:?})", seen.served(), seen.versions);
+    println!("broken while open       {}", open.len());
+    println!("lost otherwise          {}", other.len());
+    println!("connections refused     {} (nothing was sent on them)", seen.refused);
+    println!(
+        "kill to first answer    median {} ms, longest {} ms",
+        millis(took.len() / 2),
+        millis(took.len().saturating_sub(1))
+    );
+    println!("orphans                 {} of {} processes", processes.orphans.len(), processes.all);
+    ensure!(processes.all > 0, "no process of ours was found: orphans would not be seen");
+    let mut wrong: Vec<String> =
+        other.iter().map(|lost| format!("a request was lost: {}", lost.why)).collect();
+    wrong.extend(processes.orphans.iter().map(|pid| format!("process {pid} is in no record")));
+    Ok(wrong)
+}
+
+fn kill(world: &World, load: &Load) -> Result<Gap> {
+    let pid = world.edge_process().context("the edge has no record")?;
+    let killed = shell::quiet("kill", &["-KILL", &pid.to_string()]);
+    ensure!(killed, "the edge's process {pid} was gone before");
+    let from = Instant::now();
+    let before = load.seen(|seen| seen.served());
+    // An answer that came before the kill may be counted after it: one more says for sure.
+    while world.edge_process() == Some(pid) || load.seen(|seen| seen.served()) < before + 2 {
+        ensure!(from.elapsed() < BACK_MAX, "nobody started the edge again within {BACK_MAX:?}");
+        thread::sleep(LOOK_EVERY);
+    }
+    Ok(Gap { from, to: Instant::now() })
+}

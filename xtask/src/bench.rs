@@ -6,6 +6,7 @@ mod edge;
 mod part;
 mod proxies;
 mod score;
+pub mod weights;
 mod wrk;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ pub use edge::Settings;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
     Edge(Settings),
+    Weights(weights::Settings),
 }
 
 /// # Errors
@@ -27,5 +29,6 @@ pub enum Request {
 pub fn run(repo: &Repo, request: &Request) -> Result<ExitCode> {
     match request {
         Request::Edge(settings) => edge::run(repo, settings),
+        Request::Weights(settings) => weights::run(repo, settings),
     }
 }

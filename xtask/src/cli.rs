@@ -14,6 +14,8 @@ usage: cargo xtask COMMAND
   bench edge [--rounds N]          the edge beside nginx and haproxy: CPU per request, throughput, p99
         [--seconds S]              of load on each in each round
         [--binary PATH]            a `grit` that is there already, instead of this checkout's
+  bench weights [--changes N]      weight changes under load: what is lost, and how true the split is
+        [--rate PER_SECOND] [--binary PATH]
   torture controller | edge        kills `grit serve`, or the edge, at seeded random moments under load
         [--kills K] [--seed S]
         [--binary PATH]
@@ -167,7 +169,8 @@ fn cases(words: &mut Words<'_>) -> Result<Command, UsageError> {
 fn bench(words: &mut Words<'_>) -> Result<Command, UsageError> {
     match words.value("bench")? {
         "edge" => bench_edge(words),
-        other => Err(UsageError(format!("no benchmark `{other}`; there is edge"))),
+        "weights" => bench_weights(words),
+        other => Err(UsageError(format!("no benchmark `{other}`; there are edge and weights"))),
     }
 }
 
@@ -182,6 +185,19 @@ fn bench_edge(words: &mut Words<'_>) -> Result<Command, UsageError> {
         }
     }
     Ok(Command::Bench(bench::Request::Edge(settings)))
+}
+
+fn bench_weights(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let mut settings = bench::weights::Settings::default();
+    while let Some(word) = words.next() {
+        match word {
+            "--changes" => settings.changes = words.positive(word)?,
+            "--rate" => settings.rate = words.positive(word)?,
+            "--binary" => settings.binary = Some(words.value(word)?.into()),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(Command::Bench(bench::Request::Weights(settings)))
 }
 
 fn torture(words: &mut Words<'_>) -> Result<Command, UsageError> {
@@ -280,6 +296,7 @@ mod tests {
             "bench",
             "bench nginx",
             "bench edge --rounds 0",
+            "bench weights --rate 0",
             "bench edge --seconds 1.5",
             "torture",
             "torture everyone",

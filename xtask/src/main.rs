@@ -8,6 +8,7 @@ mod bench;
 mod cases;
 mod cli;
 mod layers;
+mod load;
 mod plant;
 mod realworld;
 mod repo;

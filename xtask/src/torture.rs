@@ -3,7 +3,6 @@
 mod api;
 mod controller;
 mod edge;
-pub mod load;
 mod random;
 mod world;
 

@@ -20,13 +20,15 @@ use crate::{
 /// Fills every pool of connections.
 const WARM_UP_SECONDS: u64 = 1;
 
+pub const NGINX: Tool = Tool {
+    name: "nginx",
+    probe: &["-v"],
+    source: Source::Debian("nginx"),
+    why: "a peer of the edge, and the upstreams",
+};
+
 const TOOLS: &[Tool] = &[
-    Tool {
-        name: "nginx",
-        probe: &["-v"],
-        source: Source::Debian("nginx"),
-        why: "a peer of the edge, and the upstreams",
-    },
+    NGINX,
     Tool {
         name: "haproxy",
         probe: &["-v"],

@@ -200,16 +200,18 @@ pub fn grit(folder: &Path, binary: &Path, upstreams: &Upstreams) -> Result<Proxy
     let mut proxy = Proxy::start(folder, "grit", version, port, &mut command)?;
     let socket = data.join("edge/admin.sock");
     proxy.part.wait_for(|| socket.exists())?;
-    ask::put(&socket, "/routes", &route(upstreams)).context("give grit edge its route")?;
+    ask::put(&socket, "/routes", &route(upstreams, CANARY_PERCENT * 100, 1))
+        .context("give grit edge its route")?;
     Ok(proxy)
 }
 
-fn route(upstreams: &Upstreams) -> String {
-    let group = |revision: u16, percent: u32, port: u16| {
+/// The edge's route over both upstreams, `canary` basis points of it to the second.
+pub fn route(upstreams: &Upstreams, canary: u32, sequence: u64) -> String {
+    let group = |revision: u16, weight: u32, port: u16| {
         json!({
             "revision": revision,
             "version": format!("v{revision}.0.0"),
-            "weight": percent * 100,
+            "weight": weight,
             "stable": revision == 1,
             "endpoints": [{"instance": format!("ins_{revision:026}"), "address": address(port)}],
         })
@@ -217,10 +219,10 @@ fn route(upstreams: &Upstreams) -> String {
     let route = json!({
         "slot": {"tenant": "local", "repo": "shop", "environment": "production", "service": "api"},
         "fence": 1,
-        "sequence": 1,
+        "sequence": sequence,
         "groups": [
-            group(1, STABLE_PERCENT, upstreams.stable),
-            group(2, CANARY_PERCENT, upstreams.canary),
+            group(1, 10_000 - canary, upstreams.stable),
+            group(2, canary, upstreams.canary),
         ],
         "guard": {
             "error_rate": 5_000,

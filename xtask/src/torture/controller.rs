@@ -3,20 +3,23 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use super::{
-    load::Load,
     random::Random,
     world::{World, ended},
 };
 
+use crate::load::Load;
+
 /// From one kill to the next, in milliseconds.
 const PAUSE_MS: (u64, u64) = (50, 1_500);
+/// A canary takes no longer.
+const END_MAX: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const VERSIONS: [&str; 2] = ["v1.0.0", "v1.1.0"];
 /// Basis points that a canary holds at.
@@ -82,9 +85,8 @@ fn canary(
         }
         story.resumed.push(world.kill_controller()?);
     }
-    let last = world.until(&format!("the end of {version}"), |newest| {
-        newest["version"] == version && ended(newest)
-    })?;
+    ensure!(story.watch(world, END_MAX)?, "{version} does not end");
+    let last = world.newest()?;
     story.note(&last);
     if last["status"] != "SUCCEEDED" {
         story.wrong.push(format!("{version} ended {}: {}", last["status"], last["reason"]));
@@ -95,14 +97,14 @@ fn canary(
 impl Story {
     /// Looks on for so long; true when the rollout has ended.
     fn watch(&mut self, world: &World, pause: Duration) -> Result<bool> {
-        let until = std::time::Instant::now() + pause;
+        let until = Instant::now() + pause;
         loop {
             let newest = world.newest()?;
             self.note(&newest);
             if ended(&newest) {
                 return Ok(true);
             }
-            let left = until.saturating_duration_since(std::time::Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(false);
             }

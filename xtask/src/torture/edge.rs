@@ -7,8 +7,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::{load::Load, random::Random, world::World};
-use crate::shell;
+use super::{random::Random, world::World};
+use crate::{
+    load::{self, Load},
+    shell,
+};
 
 /// From one kill to the next, in milliseconds.
 const PAUSE_MS: (u64, u64) = (300, 1_500);
@@ -29,7 +32,7 @@ pub fn run(world: &mut World, kills: u64, seed: u64) -> Result<Vec<String>> {
     let mut gaps: Vec<Gap> = Vec::new();
     for _ in 0..kills {
         thread::sleep(Duration::from_millis(random.between(PAUSE_MS.0, PAUSE_MS.1)));
-        gaps.push(kill(world, &load)?);
+        gaps.push(kill(world)?);
     }
     thread::sleep(Duration::from_secs(1));
     let processes = world.processes();
@@ -59,14 +62,13 @@ pub fn run(world: &mut World, kills: u64, seed: u64) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-fn kill(world: &World, load: &Load) -> Result<Gap> {
+fn kill(world: &World) -> Result<Gap> {
     let pid = world.edge_process().context("the edge has no record")?;
     let killed = shell::quiet("kill", &["-KILL", &pid.to_string()]);
     ensure!(killed, "the edge's process {pid} was gone before");
     let from = Instant::now();
-    let before = load.seen(|seen| seen.served());
-    // An answer that came before the kill may be counted after it: one more says for sure.
-    while world.edge_process() == Some(pid) || load.seen(|seen| seen.served()) < before + 2 {
+    let target = world.target();
+    while world.edge_process() == Some(pid) || !load::is_served(&target) {
         ensure!(from.elapsed() < BACK_MAX, "nobody started the edge again within {BACK_MAX:?}");
         thread::sleep(LOOK_EVERY);
     }

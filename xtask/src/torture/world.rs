@@ -14,11 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{
-    api::{self, Api},
-    load::Target,
-};
-use crate::{repo::Repo, shell};
+use super::api::{self, Api};
+use crate::{load::Target, repo::Repo, shell};
 
 const WAIT_MAX: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -95,9 +95,25 @@ impl Load {
     }
 }
 
+/// Whether a request on a connection of its own is answered with success.
+pub fn is_served(target: &Target) -> bool {
+    let answer = open(target.edge).and_then(|mut stream| ask(&mut stream, target, 1));
+    answer.is_ok_and(|answer| (200..300).contains(&answer.status))
+}
+
 struct Connection {
     stream: BufReader<TcpStream>,
     since: Instant,
+}
+
+impl Connection {
+    /// Whether the other side has not ended it while nothing was asked, as every client looks before it sends.
+    fn is_open(&self) -> bool {
+        let stream = self.stream.get_ref();
+        let seen = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+        let waits = seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        waits && stream.set_nonblocking(false).is_ok()
+    }
 }
 
 struct Worker {
@@ -142,7 +158,7 @@ impl Worker {
     }
 
     fn connect(&mut self, stop: &AtomicBool) -> Option<Connection> {
-        if let Some(kept) = self.connection.take() {
+        if let Some(kept) = self.connection.take().filter(Connection::is_open) {
             return Some(kept);
         }
         while !stop.load(Ordering::Relaxed) {

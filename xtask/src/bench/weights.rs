@@ -1,6 +1,7 @@
 //! Weight changes under load: what is lost while the edge goes from one split to the next, and how true each split is.
 
 use std::{
+    fmt,
     path::PathBuf,
     process::ExitCode,
     thread,
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     ask, edge,
-    proxies::{self, HOST, Upstreams},
+    proxies::{self, HOST, Served, Upstreams},
 };
 use crate::{
     load::{Load, Target},
@@ -51,57 +52,87 @@ pub fn run(repo: &Repo, settings: &Settings) -> Result<ExitCode> {
     let folder = tempfile::tempdir().context("make a temporary folder")?;
     let upstreams = Upstreams::start(folder.path())?;
     let proxy = proxies::grit(folder.path(), &binary, &upstreams)?;
-    let socket = folder.path().join("data/edge/admin.sock");
-    let put = |weight: u32, sequence: u64| -> Result<()> {
-        let told = ask::put(&socket, "/routes", &proxies::route(&upstreams, weight, sequence))?;
-        let observed: Value = serde_json::from_str(&told)?;
-        ensure!(observed["sequence"] == sequence, "change {sequence} is answered {told}");
-        Ok(())
-    };
-    let target = Target {
+    let bench = Bench { upstreams, socket: folder.path().join("data/edge/admin.sock") };
+    let load = Load::start(&Target {
         edge: proxy.address().parse()?,
         host: HOST.to_owned(),
         rate: u32::try_from(settings.rate)?,
         version_header: "x-no-version",
         shop: false,
-    };
-    let before = upstreams.served()?;
+    });
     let began = Instant::now();
-    let load = Load::start(&target);
-    // Of each split what it should have sent to the canary.
-    let (mut wanted, mut counted, mut weight) = (0.0, 0, proxies::CANARY_PERCENT * 100);
-    for change in 0..settings.changes {
-        thread::sleep(
-            (began + PERIOD * u32::try_from(change)?).saturating_duration_since(Instant::now()),
-        );
-        wanted += since(&load, &mut counted) * f64::from(weight) / 10_000.0;
-        weight = weight_of(change);
-        put(weight, change + 2)?;
-    }
-    wanted += since(&load, &mut counted) * f64::from(weight) / 10_000.0;
+    let changing = bench.change(settings.changes, &load)?;
     let changed = began.elapsed();
-    put(HELD, settings.changes + 2)?;
-    let held_from = upstreams.served()?;
-    thread::sleep(HOLD);
-    let held_to = upstreams.served()?;
+    let held = bench.hold(settings.changes + 2)?;
     let seen = load.stop();
-    let took = began.elapsed();
-    let share = |canary: u64, stable: u64| 100.0 * canary as f64 / (canary + stable).max(1) as f64;
-    let (canary, stable) = (held_from.canary - before.canary, held_from.stable - before.stable);
-    let held = share(held_to.canary - held_from.canary, held_to.stable - held_from.stable);
-    let meant = 100.0 * wanted / counted.max(1) as f64;
+    let per_second = seen.served() as f64 / began.elapsed().as_secs_f64();
     println!("changes                 {} in {:.1} s", settings.changes, changed.as_secs_f64());
-    println!(
-        "requests                {}, {:.0} per second",
-        seen.served(),
-        seen.served() as f64 / took.as_secs_f64()
-    );
+    println!("requests                {}, {per_second:.0} per second", seen.served());
     println!("lost                    {} + {} refused", seen.lost.len(), seen.refused);
     println!("slowest answer          {:.1} ms", seen.longest.as_secs_f64() * 1e3);
-    println!("to the canary, changing {:.2} %, meant {meant:.2} %", share(canary, stable));
-    println!("to the canary, held     {held:.2} %, meant {:.2} %", f64::from(HELD) / 100.0);
+    println!("to the canary, changing {changing}");
+    println!("to the canary, held     {held}");
     let whole = seen.lost.is_empty() && seen.refused == 0;
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The canary's share of requests, in percent: as it was, and as it was meant to be.
+struct Share {
+    seen: f64,
+    meant: f64,
+}
+
+impl Share {
+    fn new(from: Served, to: Served, meant: f64) -> Self {
+        let (canary, stable) = (to.canary - from.canary, to.stable - from.stable);
+        Self { seen: 100.0 * canary as f64 / (canary + stable).max(1) as f64, meant }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} %, meant {:.2} %", self.seen, self.meant)
+    }
+}
+
+struct Bench {
+    upstreams: Upstreams,
+    socket: PathBuf,
+}
+
+impl Bench {
+    /// Goes from split to split; each is meant for what is served until the next.
+    fn change(&self, changes: u64, load: &Load) -> Result<Share> {
+        let before = self.upstreams.served()?;
+        let (mut meant, mut counted) = (0.0, 0);
+        let mut weight = proxies::CANARY_PERCENT * 100;
+        let mut due = Instant::now();
+        for change in 0..changes {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            due += PERIOD;
+            meant += since(load, &mut counted) * f64::from(weight) / 100.0;
+            weight = weight_of(change);
+            self.put(weight, change + 2)?;
+        }
+        meant += since(load, &mut counted) * f64::from(weight) / 100.0;
+        Ok(Share::new(before, self.upstreams.served()?, meant / counted.max(1) as f64))
+    }
+
+    /// Stays at one split.
+    fn hold(&self, sequence: u64) -> Result<Share> {
+        self.put(HELD, sequence)?;
+        let from = self.upstreams.served()?;
+        thread::sleep(HOLD);
+        Ok(Share::new(from, self.upstreams.served()?, f64::from(HELD) / 100.0))
+    }
+
+    fn put(&self, weight: u32, sequence: u64) -> Result<()> {
+        let route = proxies::route(&self.upstreams, weight, sequence);
+        let told = ask::put(&self.socket, "/routes", &route)?;
+        let observed: Value = serde_json::from_str(&told)?;
+        ensure!(observed["sequence"] == sequence, "change {sequence} is answered {told}");
+        Ok(())
+    }
 }
 
 /// All over the range, the same in every run.

@@ -60,7 +60,7 @@ impl World {
         world.make_shop(repo)?;
         world.release("1.0.0")?;
         world.approve_when_gated("v1.0.0")?;
-        let first = world.until("v1.0.0 in production", |newest| ended(newest))?;
+        let first = world.until("v1.0.0 in production", ended)?;
         ensure!(first["status"] == "SUCCEEDED", "v1.0.0: {first}");
         Ok(world)
     }

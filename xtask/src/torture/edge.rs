@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{random::Random, world::World};
 use crate::{
-    load::{self, Load},
+    load::{self, Load, Lost},
     shell,
 };
 
@@ -21,8 +21,17 @@ const BACK_MAX: Duration = Duration::from_secs(15);
 
 /// A kill, and the first answer after it.
 struct Gap {
-    from: Instant,
-    to: Instant,
+    /// The kill fell between these.
+    asked: Instant,
+    done: Instant,
+    served: Instant,
+}
+
+impl Gap {
+    /// Whether the connection was open when the edge died.
+    fn broke(&self, lost: &Lost) -> bool {
+        lost.connected <= self.done && lost.at >= self.asked
+    }
 }
 
 /// Answers with what was not as it should be.
@@ -37,11 +46,9 @@ pub fn run(world: &mut World, kills: u64, seed: u64) -> Result<Vec<String>> {
     thread::sleep(Duration::from_secs(1));
     let processes = world.processes();
     let seen = load.stop();
-    let (open, other): (Vec<_>, Vec<_>) = seen
-        .lost
-        .iter()
-        .partition(|lost| gaps.iter().any(|gap| lost.connected <= gap.from && lost.at >= gap.from));
-    let mut took: Vec<Duration> = gaps.iter().map(|gap| gap.to - gap.from).collect();
+    let broke = |lost: &&Lost| gaps.iter().any(|gap| gap.broke(lost));
+    let (open, other): (Vec<_>, Vec<_>) = seen.lost.iter().partition(broke);
+    let mut took: Vec<Duration> = gaps.iter().map(|gap| gap.served - gap.asked).collect();
     took.sort();
     let millis = |at: usize| took.get(at).copied().unwrap_or_default().as_millis();
     println!("kills                   {}", gaps.len());
@@ -64,13 +71,14 @@ pub fn run(world: &mut World, kills: u64, seed: u64) -> Result<Vec<String>> {
 
 fn kill(world: &World) -> Result<Gap> {
     let pid = world.edge_process().context("the edge has no record")?;
+    let asked = Instant::now();
     let killed = shell::quiet("kill", &["-KILL", &pid.to_string()]);
     ensure!(killed, "the edge's process {pid} was gone before");
-    let from = Instant::now();
+    let done = Instant::now();
     let target = world.target();
     while world.edge_process() == Some(pid) || !load::is_served(&target) {
-        ensure!(from.elapsed() < BACK_MAX, "nobody started the edge again within {BACK_MAX:?}");
+        ensure!(done.elapsed() < BACK_MAX, "nobody started the edge again within {BACK_MAX:?}");
         thread::sleep(LOOK_EVERY);
     }
-    Ok(Gap { from, to: Instant::now() })
+    Ok(Gap { asked, done, served: Instant::now() })
 }

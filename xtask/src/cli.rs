@@ -1,6 +1,6 @@
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
-use crate::{bench, plant, sim, tools, torture};
+use crate::{bench, plant, realworld, sim, tools, torture};
 
 pub const USAGE: &str = "\
 usage: cargo xtask COMMAND
@@ -19,7 +19,8 @@ usage: cargo xtask COMMAND
   torture controller | edge        kills `grit serve`, or the edge, at seeded random moments under load
         [--kills K] [--seed S]
         [--binary PATH]
-  realworld [--binary PATH]        published packages' own workflows, under `grit run` and by hand";
+  realworld [--rounds N]           published packages' own workflows, under `grit run` and by hand
+        [--binary PATH]";
 
 /// What the words after `cargo xtask` ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub enum Command {
     Cases(Which),
     Bench(bench::Request),
     Torture(torture::Request),
-    Realworld { binary: Option<PathBuf> },
+    Realworld(realworld::Settings),
 }
 
 /// One of a kind by name, or all there are.
@@ -219,14 +220,15 @@ fn torture(words: &mut Words<'_>) -> Result<Command, UsageError> {
 }
 
 fn realworld(words: &mut Words<'_>) -> Result<Command, UsageError> {
-    let mut binary = None;
+    let mut settings = realworld::Settings { rounds: 1, binary: None };
     while let Some(word) = words.next() {
         match word {
-            "--binary" => binary = Some(words.value(word)?.into()),
+            "--rounds" => settings.rounds = words.positive(word)?,
+            "--binary" => settings.binary = Some(words.value(word)?.into()),
             other => return Err(unexpected(other)),
         }
     }
-    Ok(Command::Realworld { binary })
+    Ok(Command::Realworld(settings))
 }
 
 /// Names become file names, so they have no separators and no leading dash or dot.
@@ -275,7 +277,8 @@ mod tests {
             binary: None,
         };
         assert_eq!(parsed("torture controller --kills 3"), Ok(Command::Torture(request)));
-        assert_eq!(parsed("realworld"), Ok(Command::Realworld { binary: None }));
+        let settings = realworld::Settings { rounds: 1, binary: None };
+        assert_eq!(parsed("realworld"), Ok(Command::Realworld(settings)));
     }
 
     #[test]

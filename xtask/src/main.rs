@@ -52,6 +52,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cases(which) => cases::run(&repo, &which),
         Command::Bench(request) => bench::run(&repo, &request),
         Command::Torture(request) => torture::run(&repo, &request),
-        Command::Realworld { binary } => realworld::run(&repo, binary.as_deref()),
+        Command::Realworld(settings) => realworld::run(&repo, &settings),
     }
 }

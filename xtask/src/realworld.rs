@@ -6,7 +6,7 @@
 mod fetch;
 
 use std::{
-    env,
+    env, fs,
     io::Write,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
@@ -52,6 +52,14 @@ const PACKAGES: &[Package] = &[
     },
 ];
 
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Of each package on each side; the times are medians.
+    pub rounds: u64,
+    /// A `grit` that is there already; none: this checkout's is built.
+    pub binary: Option<PathBuf>,
+}
+
 /// One way of running a package's tests.
 #[derive(Debug, PartialEq, Eq)]
 struct Ran {
@@ -69,17 +77,18 @@ struct Tests {
 
 /// # Errors
 /// A package cannot be fetched, or a program does not start: then nothing was compared.
-pub fn run(repo: &Repo, binary: Option<&Path>) -> Result<ExitCode> {
-    let binary = repo.grit(binary)?;
+pub fn run(repo: &Repo, settings: &Settings) -> Result<ExitCode> {
+    let binary = repo.grit(settings.binary.as_deref())?;
     let folder = tempfile::tempdir().context("make a temporary folder")?;
     let sources = fetch::all(folder.path())?;
+    let at = Place { binary, folder: folder.path().to_owned() };
     parse_downloads(repo, &sources[0])?;
     println!(
         "package             jobs planned  run  tests: Grit  by hand  result   Grit    by hand  ratio"
     );
     let mut agree = true;
     for (package, source) in PACKAGES.iter().zip(&sources) {
-        let line = compare(&binary, package, source, folder.path())
+        let line = compare(&at, package, source, settings.rounds)
             .with_context(|| format!("{} {}", package.name, package.version))?;
         agree &= line.agrees;
         println!("{}", line.text);
@@ -87,35 +96,69 @@ pub fn run(repo: &Repo, binary: Option<&Path>) -> Result<ExitCode> {
     Ok(if agree { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// With what, and where.
+struct Place {
+    binary: PathBuf,
+    folder: PathBuf,
+}
+
 struct Line {
     agrees: bool,
     text: String,
 }
 
-/// By hand first, so that what either reads from disk for the first time is not told as Grit's gain twice: each
-/// compiles everything anew, in a folder of its own.
-fn compare(binary: &Path, package: &Package, source: &Path, folder: &Path) -> Result<Line> {
-    let name = format!("{}-{}", package.name, package.version);
-    let hand = by_hand(package, &fetch::repository(source, &folder.join(format!("{name}-hand")))?)?;
-    let checkout = fetch::repository(source, &folder.join(&name))?;
-    let (ours, jobs) = by_grit(binary, package, &checkout, folder)?;
-    let agrees = ours.success == hand.success && ours.tests == hand.tests && jobs.run > 0;
-    let result = match (agrees, ours.success) {
+/// Both sides compile everything anew, in a folder of their own; who goes first alternates, since the second finds more
+/// in memory.
+fn compare(at: &Place, package: &Package, source: &Path, rounds: u64) -> Result<Line> {
+    let (mut ours, mut hand, mut jobs) = (Vec::new(), Vec::new(), Jobs { planned: 0, run: 0 });
+    for round in 0..rounds {
+        let mut by_hand = || -> Result<()> {
+            let checkout = fetch::repository(source, &at.folder.join("hand"))?;
+            hand.push(self::by_hand(package, &checkout)?);
+            Ok(fs::remove_dir_all(checkout)?)
+        };
+        if round % 2 == 0 {
+            by_hand()?;
+        }
+        let checkout = fetch::repository(source, &at.folder.join(package.name))?;
+        let (ran, of) = by_grit(at, package, &checkout)?;
+        fs::remove_dir_all(checkout)?;
+        ours.push(ran);
+        jobs = of;
+        if round % 2 == 1 {
+            by_hand()?;
+        }
+    }
+    Ok(line(package, &jobs, &mut ours, &mut hand))
+}
+
+fn line(package: &Package, jobs: &Jobs, ours: &mut [Ran], hand: &mut [Ran]) -> Line {
+    let (first, told) = (&ours[0], &hand[0]);
+    let same = |ran: &Ran| ran.success == told.success && ran.tests == told.tests;
+    let agrees = ours.iter().chain(hand.iter()).all(same) && jobs.run > 0;
+    let result = match (agrees, first.success) {
         (false, _) => "DIFFERS",
         (true, true) => "green",
         (true, false) => "red",
     };
-    let ratio = ours.took.as_secs_f64() / hand.took.as_secs_f64();
+    let counts = (first.tests.total(), told.tests.total());
+    let (ours, hand) = (median(ours), median(hand));
     let text = format!(
-        "{name:<20}{:>12}{:>5}{:>13}{:>9}  {result:<7}{:>5.1} s{:>9.1} s{ratio:>7.2}",
+        "{:<20}{:>12}{:>5}{:>13}{:>9}  {result:<7}{ours:>5.1} s{hand:>9.1} s{:>7.2}",
+        format!("{}-{}", package.name, package.version),
         jobs.planned,
         jobs.run,
-        ours.tests.total(),
-        hand.tests.total(),
-        ours.took.as_secs_f64(),
-        hand.took.as_secs_f64(),
+        counts.0,
+        counts.1,
+        ours / hand,
     );
-    Ok(Line { agrees, text })
+    Line { agrees, text }
+}
+
+/// Of the times, in seconds.
+fn median(ran: &mut [Ran]) -> f64 {
+    ran.sort_by_key(|ran| ran.took);
+    ran[ran.len() / 2].took.as_secs_f64()
 }
 
 fn by_hand(package: &Package, folder: &Path) -> Result<Ran> {
@@ -140,18 +183,13 @@ struct Jobs {
     run: usize,
 }
 
-fn by_grit(
-    binary: &Path,
-    package: &Package,
-    checkout: &Path,
-    folder: &Path,
-) -> Result<(Ran, Jobs)> {
-    let mut command = clean(binary);
+fn by_grit(at: &Place, package: &Package, checkout: &Path) -> Result<(Ran, Jobs)> {
+    let mut command = clean(&at.binary);
     command.args(["run", "--json", "--job", package.job]).current_dir(checkout);
     if let Some(matrix) = package.matrix {
         command.args(["--matrix", matrix]);
     }
-    command.arg("--data").arg(folder.join("data"));
+    command.arg("--data").arg(at.folder.join("data"));
     let began = Instant::now();
     let told = command.env("GRIT_VERBOSE", "1").output().context("start grit")?;
     let took = began.elapsed();
@@ -223,9 +261,9 @@ fn parse_downloads(repo: &Repo, source: &Path) -> Result<()> {
 
 fn workflows(registry: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for package in std::fs::read_dir(registry)? {
+    for package in fs::read_dir(registry)? {
         let folder = package?.path().join(".github/workflows");
-        let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        let Ok(entries) = fs::read_dir(folder) else { continue };
         let yaml = |path: &PathBuf| path.extension().is_some_and(|e| e == "yml" || e == "yaml");
         found.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(yaml));
     }

@@ -48,8 +48,8 @@ impl World {
         let root = folder.path().canonicalize()?;
         let (data, shop) = (root.join("data"), root.join("shop"));
         fs::create_dir(&data)?;
-        let control = start(&binary, &data, ANY, ANY)?;
-        let file = serve_file(&data)?;
+        let mut control = start(&binary, &data, ANY, ANY)?;
+        let file = serve_file(&data).inspect_err(|_| drop(control.kill()))?;
         let address = |key: &str| -> Result<SocketAddr> {
             Ok(file[key].as_str().with_context(|| format!("serve.json has no {key}"))?.parse()?)
         };
@@ -201,7 +201,9 @@ impl World {
 
     /// Ends everything; how many processes are there still.
     pub fn end(&mut self) -> usize {
-        shell::quiet("kill", &["-TERM", &self.control.id().to_string()]);
+        if matches!(self.control.try_wait(), Ok(None)) {
+            shell::quiet("kill", &["-TERM", &self.control.id().to_string()]);
+        }
         let deadline = Instant::now() + Duration::from_secs(10);
         while matches!(self.control.try_wait(), Ok(None)) && Instant::now() < deadline {
             thread::sleep(LOOK_EVERY);

@@ -54,13 +54,13 @@ pub fn run(world: &mut World, kills: u64, seed: u64) -> Result<Vec<String>> {
     let processes = world.processes();
     let seen = load.stop();
     story.check_weights();
-    let longest = story.resumed.iter().max().copied().unwrap_or_default();
+    let (median, longest) = story.resumes();
     println!("kills                   {}", story.resumed.len());
     println!("rollouts                {rollouts}");
     println!("requests served         {} ({:?})", seen.served(), seen.versions);
     println!("requests lost           {} + {} refused", seen.lost.len(), seen.refused);
     println!("slowest answer          {} ms", seen.longest.as_millis());
-    println!("longest resume          {} ms", longest.as_millis());
+    println!("resume                  median {median} ms, longest {longest} ms");
     println!("orphans                 {} of {} processes", processes.orphans.len(), processes.all);
     ensure!(processes.all > 0, "no process of ours was found: orphans would not be seen");
     let mut wrong = story.wrong;
@@ -121,6 +121,14 @@ impl Story {
         }
         *furthest = step.max(*furthest);
         weights.extend(deployment["weight"].as_u64());
+    }
+
+    /// From kill to answer, in milliseconds: the median and the longest.
+    fn resumes(&self) -> (u128, u128) {
+        let mut all: Vec<u128> = self.resumed.iter().map(Duration::as_millis).collect();
+        all.sort_unstable();
+        let at = |index: usize| all.get(index).copied().unwrap_or_default();
+        (at(all.len() / 2), at(all.len().saturating_sub(1)))
     }
 
     /// Each canary was seen at each of its weights, and at no other.

@@ -1,7 +1,7 @@
 //! The edge is killed: what was open breaks, nothing else does, and it serves again by itself.
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -74,6 +74,10 @@ fn kill(world: &World) -> Result<Gap> {
     let asked = Instant::now();
     let killed = shell::quiet("kill", &["-KILL", &pid.to_string()]);
     ensure!(killed, "the edge's process {pid} was gone before");
+    while !is_gone(pid) {
+        ensure!(asked.elapsed() < BACK_MAX, "process {pid} does not die");
+        thread::sleep(LOOK_EVERY);
+    }
     let done = Instant::now();
     let target = world.target();
     while world.edge_process() == Some(pid) || !load::is_served(&target) {
@@ -81,4 +85,13 @@ fn kill(world: &World) -> Result<Gap> {
         thread::sleep(LOOK_EVERY);
     }
     Ok(Gap { asked, done, served: Instant::now() })
+}
+
+/// The kernel still takes connections for a process until its last thread has ended; that it waits for its parent then
+/// is of no matter.
+fn is_gone(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    let ended = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'));
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    ended && threads <= 1
 }

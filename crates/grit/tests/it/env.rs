@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// The program under test.
 pub const GRIT: &str = env!("CARGO_BIN_EXE_grit");
 /// No command and no wait of a test takes longer, however loaded the machine is.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const GITCONFIG: &str = "\

@@ -1,7 +1,10 @@
 //! The binary, as people and programs use it: real processes, real repositories, real ports.
 
+mod demonstrating;
 mod env;
 mod initialising;
 mod issuing;
+mod quick_start;
 mod running;
+mod serving;
 mod usage;

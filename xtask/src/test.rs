@@ -7,12 +7,8 @@ use crate::{
     cli::Which,
     layers,
     repo::Repo,
-    shell,
-    sim::{self, Seeds},
-    tidy, tools,
+    shell, tidy, tools,
 };
-
-const SIM_SEEDS: u64 = 200;
 
 /// What every step is given.
 struct Job<'a> {
@@ -54,7 +50,6 @@ const STEPS: &[(&str, Step)] = &[
     ("README commands", readme),
     ("tests", tests),
     ("cases", run_cases),
-    ("sim", simulate),
 ];
 
 /// Prints what each step shows, then what failed, what did not run, and the count.
@@ -179,11 +174,6 @@ fn run_cases(job: &Job<'_>, tally: &mut Tally) -> Result<(), Failure> {
             )
         }
     }
-}
-
-fn simulate(job: &Job<'_>, _: &mut Tally) -> Result<(), Failure> {
-    let code = sim::run(job.repo, &Seeds { first: None, count: Some(SIM_SEEDS) })?;
-    verdict(code == ExitCode::SUCCESS, &format!("cargo xtask sim --seeds {SIM_SEEDS}"))
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -79,6 +79,8 @@ pub struct Core {
     /// Handed out and not yet acknowledged.
     carried: BTreeSet<EffectId>,
     recovering: bool,
+    /// Acknowledged while what is owed was being read: that reading may not know it yet.
+    settled: BTreeSet<EffectId>,
     /// A recovery was asked for while one was under way.
     recover_again: bool,
 }
@@ -127,6 +129,7 @@ impl Core {
             streams: BTreeMap::new(),
             carried: BTreeSet::new(),
             recovering: false,
+            settled: BTreeSet::new(),
             recover_again: false,
         }
     }
@@ -316,9 +319,7 @@ impl Core {
                         let result = Ok(Receipt { version, events: ids });
                         actions.push(Action::Answer { ticket, result });
                     }
-                    From::Effect(effect) => {
-                        self.carried.remove(&effect);
-                    }
+                    From::Effect(effect) => self.settle(effect),
                 }
                 for effect in effects {
                     self.carry(effect, actions);
@@ -331,7 +332,7 @@ impl Core {
             // It was recorded before, and the answer was lost; so may its effects have been.
             Err(AppendError::Acknowledged { effect }) => {
                 stream.known = None;
-                self.carried.remove(&effect);
+                self.settle(effect);
                 self.recover(actions);
             }
             Err(AppendError::Storage(error)) => {
@@ -387,9 +388,10 @@ impl Core {
         actions: &mut Vec<Action>,
     ) {
         self.recovering = false;
+        let settled = std::mem::take(&mut self.settled);
         match effects {
             Ok(effects) => {
-                for effect in effects {
+                for effect in effects.into_iter().filter(|e| !settled.contains(&e.id)) {
                     self.carry(effect, actions);
                 }
                 if std::mem::take(&mut self.recover_again) {
@@ -397,6 +399,14 @@ impl Core {
                 }
             }
             Err(_) => actions.push(Action::Retry { stream: None }),
+        }
+    }
+
+    /// An effect's outcome is recorded: nobody carries it out any more.
+    fn settle(&mut self, effect: EffectId) {
+        self.carried.remove(&effect);
+        if self.recovering {
+            self.settled.insert(effect);
         }
     }
 

@@ -85,9 +85,32 @@ impl Draft {
         }
     }
 
+    /// While instances are being started, one that is ready early gets no requests yet: if the
+    /// others fail, it is ended with them.
     fn refreshed(&self, group: &Group) -> Option<Group> {
         let keep = self.slot.active().map_or(usize::MAX, |active| kept(active, group.revision));
-        self.slot.group(group.revision, group.weight, group.stable, keep)
+        let mut fresh = self.slot.group(group.revision, group.weight, group.stable, keep)?;
+        if self.slot.active().is_some_and(|active| starts(active, group.revision)) {
+            let routed = |endpoint: &Endpoint| {
+                group.endpoints.iter().any(|known| known.instance == endpoint.instance)
+            };
+            fresh.endpoints.retain(routed);
+            if fresh.endpoints.is_empty() {
+                fresh.endpoints.clone_from(&group.endpoints);
+            }
+        }
+        Some(fresh)
+    }
+}
+
+/// Whether instances of the revision are being started.
+fn starts(active: &Deployment, revision: grit_types::Revision) -> bool {
+    match active.phase {
+        Phase::Moving(Act::Ensuring) => active.revision == revision,
+        Phase::RollingBack { back: Back::Reviving | Back::Restoring, .. } => {
+            active.from == Some(revision)
+        }
+        _ => false,
     }
 }
 

@@ -10,9 +10,7 @@ use grit_control::view::{CommitView, DeploymentView};
 use grit_ledger::{PendingEffect, RowQuery};
 use grit_pipeline::run;
 use grit_rollout::slot::{self, GateVerdict, Outcome, Status};
-use grit_rollout::{
-    CheckOutcome, Drained, Gate, InstanceSet, RevisionStats, Route, SlotId, Stats,
-};
+use grit_rollout::{CheckOutcome, Drained, Gate, InstanceSet, RevisionStats, Route, SlotId, Stats};
 use grit_types::{CommitId, Digest, EventId, Timestamp};
 
 use super::scenario::Quality;
@@ -255,9 +253,11 @@ impl World {
 
     /// An instance dies of itself.
     pub(super) fn kill_instance(&mut self) -> bool {
-        let ready = self.target.processes.values().filter(|process| {
-            process.instance.state == grit_rollout::InstanceState::Ready
-        });
+        let ready = self
+            .target
+            .processes
+            .values()
+            .filter(|process| process.instance.state == grit_rollout::InstanceState::Ready);
         let ids: Vec<_> = ready.map(|process| process.instance.id).collect();
         if ids.is_empty() {
             return false;

@@ -22,7 +22,8 @@ impl Routed {
     /// What requests follow.
     pub fn weights(&self) -> BTreeMap<Revision, Weight> {
         let tripped = self.trip.as_ref().is_some_and(|trip| {
-            let given = |g: &grit_rollout::Group| g.revision == trip.revision && g.weight > Weight::ZERO;
+            let given =
+                |g: &grit_rollout::Group| g.revision == trip.revision && g.weight > Weight::ZERO;
             // A later route under the fence has no weight for it, and is followed as it is.
             self.route.groups.iter().any(given)
         });
@@ -48,7 +49,8 @@ impl Routed {
     pub fn reaches(&self, instance: InstanceId) -> bool {
         let weights = self.weights();
         let served = self.route.groups.iter().filter(|group| {
-            group.stable || weights.get(&group.revision).is_some_and(|weight| *weight > Weight::ZERO)
+            group.stable
+                || weights.get(&group.revision).is_some_and(|weight| *weight > Weight::ZERO)
         });
         served.into_iter().flat_map(|group| &group.endpoints).any(|e| e.instance == instance)
     }

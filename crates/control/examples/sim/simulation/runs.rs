@@ -51,7 +51,8 @@ impl World {
             Effect::StartStep(spec) => self.run_step(id, &spec),
             Effect::CancelJob { job } => {
                 let running = self.runner.under_way.iter().filter(|(_, (_, of))| *of == job);
-                let running: Vec<_> = running.map(|(effect, (call, _))| (effect.clone(), *call)).collect();
+                let running: Vec<_> =
+                    running.map(|(effect, (call, _))| (effect.clone(), *call)).collect();
                 for (effect, call) in running {
                     self.step_ended(call, &effect, ended(Conclusion::Cancelled));
                 }
@@ -216,8 +217,8 @@ fn conclusion(concluded: &Concluded) -> (StreamId, Command) {
 
 fn prepared() -> Prepared {
     Prepared {
-        workspace: "/work/w".to_owned(),
-        temp: "/work/t".to_owned(),
+        workspace: "/jobs/w".to_owned(),
+        temp: "/jobs/t".to_owned(),
         os: "Linux".to_owned(),
         arch: "X64".to_owned(),
     }
@@ -270,9 +271,7 @@ fn plan(rng: &mut Rng) -> Plan {
 }
 
 pub(super) fn plan_of(jobs: &[Value]) -> Plan {
-    let input = |kind, required| {
-        json!({"kind": kind, "description": null, "required": required, "default": null, "options": []})
-    };
+    let input = |kind, required| json!({"kind": kind, "description": null, "required": required, "default": null, "options": []});
     let dispatch = json!({
         "event": "workflow_dispatch", "place": place(),
         "filters": {"branches": null, "branches_ignore": null, "tags": null, "tags_ignore": null,
@@ -292,9 +291,9 @@ fn place() -> Value {
 }
 
 pub(super) fn job(key: &str, needs: &[String], skipped: bool, rng: &mut Rng) -> Value {
-    let matrix = rng.chance(30).then(|| {
-        json!({"given": {"vectors": [["os", ["a", "b"]]], "include": null, "exclude": null}})
-    });
+    let matrix = rng.chance(30).then(
+        || json!({"given": {"vectors": [["os", ["a", "b"]]], "include": null, "exclude": null}}),
+    );
     let steps: Vec<Value> = (0..rng.between(1, 3)).map(|_| step(rng.chance(20))).collect();
     json!({
         "key": key, "name": null, "place": place(), "needs": needs,

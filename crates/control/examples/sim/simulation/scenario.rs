@@ -114,10 +114,6 @@ impl Scenario {
         Self { lanes, acts: acts(rng), releases: BTreeMap::new() }
     }
 
-    pub fn release(&self, version: &str) -> Option<&Release> {
-        self.releases.get(version)
-    }
-
     pub fn releases(&self) -> impl Iterator<Item = &Release> {
         self.releases.values()
     }
@@ -134,7 +130,7 @@ impl Scenario {
         let release = Release {
             commit: format!("{number:040x}").parse().expect("a commit id"),
             artifact: Digest::of(name.as_bytes()),
-            author: person(rng.pick(&PEOPLE)),
+            author: person(PEOPLE[rng.below(PEOPLE.len())]),
             name: name.clone(),
             quality,
         };
@@ -153,8 +149,10 @@ impl Scenario {
         rng: &mut Rng,
     ) -> Request {
         // A person may deploy past all gates.
-        let gated = trigger == Trigger::Push || (release.quality != Quality::Hung && rng.chance(30));
-        let change = Change { commit: release.commit.clone(), at: now, subject: release.name.clone() };
+        let gated =
+            trigger == Trigger::Push || (release.quality != Quality::Hung && rng.chance(30));
+        let change =
+            Change { commit: release.commit.clone(), at: now, subject: release.name.clone() };
         Request {
             id,
             slot: lane.slot.clone(),

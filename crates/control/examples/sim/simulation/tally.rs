@@ -62,7 +62,21 @@ const KNOWN: [(&str, &[&str]); 7] = [
     ("effect", &EFFECTS),
     ("refusal", &REFUSALS),
     ("run state", &["running", "cancelling", "success", "failure", "cancelled", "skipped"]),
-    ("rollback", &["Guard", "Analysis", "Health", "NeverReady", "Check", "Gate", "Aborted", "Superseded", "Route", "StableLost"]),
+    (
+        "rollback",
+        &[
+            "Guard",
+            "Analysis",
+            "Health",
+            "NeverReady",
+            "Check",
+            "Gate",
+            "Aborted",
+            "Superseded",
+            "Route",
+            "StableLost",
+        ],
+    ),
 ];
 
 const SLOT_EVENTS: [&str; 33] = [
@@ -229,6 +243,7 @@ pub fn refusal(refusal: &Refusal) -> &'static str {
             run::Refusal::UnknownInput { .. } => "run: unknown input",
             run::Refusal::MissingInput { .. } => "run: missing input",
             run::Refusal::WrongInput { .. } => "run: wrong input",
+            run::Refusal::TooLarge { .. } => "run: too large",
         },
         Refusal::Repo(repo::Refusal::UnknownCommit { .. }) => "repo: unknown commit",
         Refusal::Misplaced { .. } => "misplaced",
@@ -282,8 +297,11 @@ impl Tally {
             expected.extend(names.iter().map(|name| (kind, (*name).to_owned())));
         }
         let seen: BTreeSet<(&str, String)> = self.counts.keys().cloned().collect();
-        let never = expected.difference(&seen).map(|(kind, name)| format!("{kind} `{name}` never occurred"));
-        let unlisted = seen.difference(&expected).map(|(kind, name)| format!("{kind} `{name}` is in no list"));
+        let never = expected
+            .difference(&seen)
+            .map(|(kind, name)| format!("{kind} `{name}` never occurred"));
+        let unlisted =
+            seen.difference(&expected).map(|(kind, name)| format!("{kind} `{name}` is in no list"));
         let rare = Fault::ALL.into_iter().filter_map(|fault| {
             let seeds = self.seeds_with.get(&fault).copied().unwrap_or_default();
             (seeds * 100 < self.seeds * FAULT_SHARE_MIN)

@@ -115,9 +115,8 @@ impl Target {
 
     /// One that the effect started and that failed for good.
     pub fn failed(&self, effect: &EffectId) -> Option<String> {
-        let failed = |p: &&Process| {
-            p.made_by == *effect && p.instance.state == InstanceState::Failed
-        };
+        let failed =
+            |p: &&Process| p.made_by == *effect && p.instance.state == InstanceState::Failed;
         self.processes.values().find(failed).and_then(|p| p.instance.reason.clone())
     }
 

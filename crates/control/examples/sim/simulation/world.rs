@@ -40,7 +40,11 @@ pub(super) enum Item {
     /// A call goes on.
     Step(u64),
     /// A request reaches the edge, whether or not the one who sent it still lives.
-    Arrive { life: u64, call: u64, route: Box<Route> },
+    Arrive {
+        life: u64,
+        call: u64,
+        route: Box<Route>,
+    },
     Turn(Due),
     /// The edge's guard has seen enough.
     Watch(SlotId),

@@ -93,12 +93,24 @@ fn gates(event: &Event) -> Vec<Effect> {
 }
 
 fn when_finished(slot: &Slot, event: &Event) -> Vec<Effect> {
-    let Event::Finished { number, status, at, .. } = event else { return vec![] };
-    let Some(deployment) = slot.deployments.get(number) else { return vec![] };
-    if *status == Status::Succeeded {
-        return retirements(slot, deployment, *at);
+    match event {
+        Event::Finished { number, status, at, .. } if *status != Status::Succeeded => {
+            let deployment = slot.deployments.get(number);
+            deployment.and_then(|d| open_issue(slot, d, *at)).into_iter().collect()
+        }
+        // What served before ends only after the router has read back that it serves no more.
+        Event::WeightObserved { at, .. } if is_settled(slot) => {
+            let newest = slot.deployments.values().next_back();
+            let done = newest.filter(|deployment| deployment.status() == Status::Succeeded);
+            done.map(|deployment| retirements(slot, deployment, *at)).unwrap_or_default()
+        }
+        _ => vec![],
     }
-    open_issue(slot, deployment, *at).into_iter().collect()
+}
+
+/// Nothing is being rolled out, and the last route is in force.
+fn is_settled(slot: &Slot) -> bool {
+    slot.active.is_none() && slot.routing.as_ref().is_some_and(|routing| routing.confirmed)
 }
 
 /// The old revision of a canary stays warm for a while; whatever else is left goes at once.

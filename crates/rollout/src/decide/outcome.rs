@@ -197,7 +197,9 @@ impl Draft {
                 .active()
                 .is_some_and(|active| active.revision == revision || active.from == Some(revision));
         let instances: Vec<_> = record.instances.iter().map(|instance| instance.id).collect();
-        let routed = instances.iter().any(|id| self.slot.is_routed(*id));
+        // As long as a route is not read back, requests may still follow the one before it.
+        let unread = self.slot.routing.as_ref().is_some_and(|routing| !routing.confirmed);
+        let routed = unread || instances.iter().any(|id| self.slot.is_routed(*id));
         if needed || routed || record.retiring || instances.is_empty() {
             return;
         }

@@ -170,7 +170,7 @@ fn one_at_a_time(slot: &Slot) -> Result<(), String> {
     Err(format!("{moving:?} move at once, {:?} is active", slot.active))
 }
 
-/// Traffic only on what was verified, and no more than the step gives.
+/// Traffic only on what was verified, and no more than the steps so far give.
 fn within_bounds(
     slot: &Slot,
     route: &Route,
@@ -182,10 +182,13 @@ fn within_bounds(
     if !deployment.verified {
         return Err(format!("revision {revision} of {} gets traffic unverified", route.slot));
     }
-    let bound = match deployment.stage() {
-        Some(Stage::Move { weight, .. }) => Some(*weight),
-        _ => deployment.weight(),
-    };
+    // While a step's instances are being started, the weight of one before it is in force.
+    let so_far = deployment.stages.iter().take(deployment.step + 1);
+    let bound = so_far.filter_map(|stage| match stage {
+        Stage::Move { weight, .. } => Some(*weight),
+        Stage::Hold { .. } | Stage::Measure(_) => None,
+    });
+    let bound = bound.max();
     if deployment.status().is_final() || bound.is_some_and(|bound| weight <= bound) {
         return Ok(());
     }

@@ -56,6 +56,18 @@ pub const TOOLS: &[Tool] = &[
         source: Source::Debian("strace"),
         why: "proves fsync before rename before acknowledgement, and injects disk faults",
     },
+    Tool {
+        name: "setpriv",
+        probe: &["--version"],
+        source: Source::Debian("util-linux"),
+        why: "takes from root the right to write everywhere",
+    },
+    Tool {
+        name: "unshare",
+        probe: &["--mount", "--map-root-user", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+        source: Source::Typed("sysctl -w kernel.unprivileged_userns_clone=1   # or as root"),
+        why: "gives a test a small disk of its own, which fills up",
+    },
 ];
 
 /// Makes sure that every tool is there, except those in `without`; installs what is missing when it may.

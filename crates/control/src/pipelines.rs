@@ -12,7 +12,7 @@ const WORKFLOWS: &str = ".github/workflows";
 /// What is deployed where and how.
 pub const CONFIG: &str = "grit.yaml";
 
-/// The pipelines of a commit, and what is wrong with those that cannot be read.
+/// The pipelines of a commit, and what is wrong with its files.
 #[derive(Debug, Default)]
 pub struct Found {
     pub plans: Vec<Plan>,
@@ -20,9 +20,13 @@ pub struct Found {
     pub problems: Vec<String>,
 }
 
-/// Reads every pipeline of a commit.
+/// Reads every pipeline of a commit. What is wrong with its `grit.yaml` is found as well: nothing
+/// is built that could not be deployed.
 pub fn read(source: &dyn Source, at: &RepoId, commit: &CommitId) -> Result<Found, SourceError> {
     let mut found = Found::default();
+    if let Some(Err(problems)) = configuration(source, at, commit)? {
+        found.problems.push(problems);
+    }
     for name in source.list(at, commit, WORKFLOWS)? {
         if !name.ends_with(".yml") && !name.ends_with(".yaml") {
             continue;

@@ -1,11 +1,11 @@
-use grit_ledger::{Append, AppendError, Appended, PendingEffect, Row, StorageError, StreamId};
+use grit_ledger::{
+    Append, AppendError, Appended, EVENT_BYTES_MAX, PendingEffect, Row, StorageError, StreamId,
+};
 use grit_types::{EffectId, EventId, Version};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::storage;
 
-/// The canonical bytes of one event; what is larger could not be decoded again.
-pub const EVENT_BYTES_MAX: usize = 4 << 20;
 /// All that one append writes.
 pub const APPEND_BYTES_MAX: usize = 32 << 20;
 

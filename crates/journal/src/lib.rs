@@ -43,6 +43,6 @@ mod readers;
 mod schema;
 mod writer;
 
-pub use append::{APPEND_BYTES_MAX, EVENT_BYTES_MAX};
+pub use append::APPEND_BYTES_MAX;
 pub use error::OpenError;
 pub use journal::SqliteJournal;

@@ -39,7 +39,7 @@ mod payload;
 
 pub use canonical::canonical;
 pub use decider::{Context, Decider};
-pub use envelope::{Cause, DecodeError, ENVELOPE_VERSION, Event};
+pub use envelope::{Cause, DecodeError, ENVELOPE_VERSION, EVENT_BYTES_MAX, Event};
 pub use hlc::{Hlc, HlcClock};
 pub use journal::{
     Append, AppendError, Appended, Journal, PendingEffect, Recorded, Row, RowQuery, StorageError,

@@ -34,6 +34,18 @@ use grit_ledger::{Context, Decider};
 /// A job that was interrupted is begun anew until it had this many attempts.
 pub const ATTEMPTS_MAX: u32 = 3;
 
+/// What steps made and one event must hold, as JSON: events are bounded, and hold more beside it.
+const MADE_BYTES_MAX: usize = 3 << 20;
+
+/// Refuses what an event would have no room for, in words for people.
+fn bounded(made: &impl serde::Serialize, what: &str) -> Result<(), String> {
+    let bytes = serde_json::to_vec(made).map_or(0, |text| text.len());
+    if bytes <= MADE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!("{what} have {bytes} bytes together, more than {MADE_BYTES_MAX}"))
+}
+
 /// No timeout is longer than this, in minutes.
 const TIMEOUT_MINUTES_MAX: u32 = 43_200;
 

@@ -112,6 +112,8 @@ struct Shared {
     /// Held while folders of jobs come or go.
     folders: tokio::sync::Mutex<()>,
     closing: CancellationToken,
+    /// Nobody is given time to end.
+    hurry: CancellationToken,
     /// Held as long as anyone may act on the folder.
     lock: Mutex<Option<Lock>>,
 }
@@ -149,6 +151,11 @@ impl HostRunner {
             job.let_go().await;
         }
         locked(&self.shared.lock).take();
+    }
+
+    /// From now on what is ended is killed at once, and what is being ended, too.
+    pub fn hurry(&self) {
+        self.shared.hurry.cancel();
     }
 
     /// At most `limit` bytes of a step's log from `offset` on, of a cleaned job, too. `None`:
@@ -273,6 +280,11 @@ impl Runner for HostRunner {
 }
 
 impl Shared {
+    /// Between asking processes to end and killing them.
+    fn grace(&self) -> Duration {
+        if self.hurry.is_cancelled() { Duration::ZERO } else { GRACE }
+    }
+
     fn folder(&self, run: RunId, job: JobId) -> Folder {
         Folder::new(&self.config.work, run, job)
     }
@@ -334,6 +346,7 @@ fn open(config: HostConfig) -> Result<Shared, OpenError> {
         steps: Mutex::default(),
         folders: tokio::sync::Mutex::default(),
         closing: CancellationToken::new(),
+        hurry: CancellationToken::new(),
         lock: Mutex::new(Some(lock)),
     })
 }

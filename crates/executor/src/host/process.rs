@@ -14,7 +14,7 @@ use super::environment::Variables;
 use super::job::Job;
 use super::log::Log;
 use super::step::Attempt;
-use super::{GRACE, chain, failed, sweeping, tool};
+use super::{chain, failed, sweeping, tool};
 
 /// For the last words of what outlives the command: `exec > >(tee log)`.
 const LAST_WORDS_MAX: Duration = Duration::from_millis(500);
@@ -66,7 +66,11 @@ async fn conclude(at: &Attempt, launched: &Launched) -> Result<Conclusion, Runne
         }
         conclusion = at.cut_short() => conclusion,
     };
-    if let Err(error) = launched.terminate(GRACE).await {
+    let ended = tokio::select! {
+        ended = launched.terminate(at.shared.grace()) => ended,
+        () = at.shared.hurry.cancelled() => launched.terminate(Duration::ZERO).await,
+    };
+    if let Err(error) = ended {
         at.say(&format!("Not everything could be ended: {}", chain(&error))).await?;
     }
     Ok(conclusion)

@@ -9,7 +9,7 @@ use grit_pipeline::RunnerError;
 use grit_types::{Digest, JobId};
 
 use super::folder::{self, Folder};
-use super::{GRACE, Shared, blocking, failed, locked};
+use super::{Shared, blocking, failed, locked};
 
 /// The variable by which a step's processes are known: `UNIT/JOB/INDEX`.
 const MARKER: &str = "GRIT_STEP";
@@ -38,7 +38,7 @@ pub(super) async fn step(
     let recorded = blocking(move || record::read(&session)).await;
     match recorded {
         Ok(Some(session)) => {
-            let ended = session.terminate(GRACE).await;
+            let ended = session.terminate(shared.grace()).await;
             ended.map_err(|error| failed(action(), error))?;
         }
         Ok(None) => {}
@@ -46,7 +46,7 @@ pub(super) async fn step(
         Err(error) => tracing::warn!(%job, index, %error, "record of a step is unusable"),
     }
     let marker = marker(&shared.unit, job, index).map_err(|error| failed(action(), error))?;
-    let ended = sweep(&marker, GRACE).await;
+    let ended = sweep(&marker, shared.grace()).await;
     ended.map(|_| ()).map_err(|error| failed(action(), error))
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn processes(shared: &Shared, job: JobId) -> Result<(), RunnerE
     let values: BTreeSet<String> = found.into_iter().map(|marked| marked.value).collect();
     for value in values {
         let marker = Marker::new(MARKER, value).map_err(|error| failed(action(), error))?;
-        sweep(&marker, GRACE).await.map_err(|error| failed(action(), error))?;
+        sweep(&marker, shared.grace()).await.map_err(|error| failed(action(), error))?;
     }
     Ok(())
 }

@@ -16,6 +16,6 @@ pub fn run(options: &Options, place: &Place) -> Result<Exit, Failure> {
     let failed = |error: grit_edge::EdgeError| Failure::because("the edge cannot serve", &error);
     let edge = Edge::bind(config).map_err(failed)?;
     tracing::info!(address = %edge.address(), "the edge serves");
-    edge.run(super::up::ended()).map_err(failed)?;
+    edge.run(super::signals::ended()).map_err(failed)?;
     Ok(Exit::Done)
 }

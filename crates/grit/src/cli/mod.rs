@@ -6,6 +6,7 @@ mod artifact;
 mod deploy;
 mod edge;
 mod explain;
+mod files;
 mod history;
 mod hook;
 mod init;
@@ -15,13 +16,15 @@ mod place;
 mod rollback;
 mod rollout;
 mod run;
+mod signals;
 mod status;
 mod token;
 mod up;
 
 pub use deploy::line;
 pub use place::git_failure;
-pub use up::{end_instances, ended};
+pub use signals::ended;
+pub use up::end_instances;
 
 use clap::Parser;
 
@@ -116,7 +119,7 @@ async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure
         Verb::Explain(options) => explain::run(&options, ui),
         Verb::Schema => explain::schema(ui),
         Verb::Demo(options) => crate::demo::run(&options, ui).await,
-        Verb::Hook(options) => hook::run(&options, place).await,
+        Verb::Hook(options) => hook::run(&options, place, ui).await,
         Verb::Parse(options) => explain::parse(&options),
     }
 }

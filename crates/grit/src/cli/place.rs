@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use grit_git::{GitError, Repository};
+use grit_git::{Git, GitError, Repository};
 use grit_types::{Actor, Principal, Repo};
 
 use super::args::Args;
@@ -68,15 +68,19 @@ impl Place {
     }
 }
 
+/// Refused at once where the git command is missing, and not in the middle.
+pub fn git_is_there() -> Result<(), Failure> {
+    Git::new("version").run().map(drop).map_err(|error| git_failure(&error))
+}
+
 /// What git's refusals mean to whoever typed a command.
 pub fn git_failure(error: &GitError) -> Failure {
-    let message = chain(error);
-    let failure = |exit, code: &str| Failure::new(exit, code, message.clone());
+    let failure = |exit, code: &str| Failure::new(exit, code, chain(error));
+    // Their causes say the same again, in a library's words.
+    let alone = |code: &str| Failure::new(Exit::Environment, code, error.to_string());
     match error {
-        GitError::Missing { .. } => {
-            failure(Exit::Environment, "no_git").hint("install git: `apt-get install git`")
-        }
-        GitError::NotARepository { .. } => failure(Exit::Environment, "no_repository").hint(
+        GitError::Missing { .. } => alone("no_git").hint("install git: `apt-get install git`"),
+        GitError::NotARepository { .. } => alone("no_repository").hint(
             "`git init` makes one, `grit init --example shop` makes one with something in it",
         ),
         GitError::NoObject { .. } => failure(Exit::NotFound, "not_found"),

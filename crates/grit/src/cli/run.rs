@@ -5,7 +5,6 @@ use grit_control::aggregate::Command;
 use grit_control::reactor::{self, Submission, SubmitError};
 use grit_control::view::RunView;
 use grit_control::{RunCarrier, run_stream};
-use grit_diag::render;
 use grit_executor::HostRunner;
 use grit_git::Repository;
 use grit_ledger::{Journal, MemoryJournal, RowQuery};
@@ -15,15 +14,13 @@ use grit_pipeline::run::{Command as RunCommand, Ending, Foreign, JobView, Reques
 use grit_types::{Clock, CommitId, RefName, RunId, Tenant};
 
 use super::args::Run;
-use super::place::{Place, git_failure};
+use super::files::{self, WORKFLOWS};
+use super::place::{Place, git_failure, git_is_there};
+use super::signals::Signals;
 use crate::compose::{OsEntropy, SystemClock, open_local};
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
 
-/// Where GitHub's workflows are.
-const WORKFLOWS: &str = ".github/workflows";
-/// A workflow file is never larger than this.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of a log that are read at once.
 const LOG_BYTES: usize = 64 << 10;
 
@@ -42,6 +39,8 @@ pub async fn run(options: &Run, place: &Place, ui: &Ui) -> Result<Exit, Failure>
         });
         return Ok(Exit::Done);
     }
+    git_is_there()?;
+    let mut stop = Stop { signals: Signals::listen()?, seen: 0 };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let folder = tempfile::Builder::new().prefix("grit-run-").tempdir();
     let folder = folder.map_err(|error| Failure::because("no temporary folder", &error))?;
@@ -49,11 +48,18 @@ pub async fn run(options: &Run, place: &Place, ui: &Ui) -> Result<Exit, Failure>
     let mut views = Vec::new();
     for plan in plans {
         let request = request(place, options, plan, &commit, head.branch.clone(), &*clock)?;
-        views.push(one(request, runner.clone(), clock.clone(), ui).await?);
+        views.push(one(request, runner.clone(), clock.clone(), &mut stop, ui).await?);
+        if stop.seen > 0 {
+            break;
+        }
     }
     let failed = views.iter().any(|view| view.status != Ending::Success.as_str());
     ui.data(&views, |views| views.iter().map(summary).collect());
-    Ok(if failed { Exit::Failed } else { Exit::Done })
+    Ok(match (stop.seen, failed) {
+        (0, false) => Exit::Done,
+        (0, true) => Exit::Failed,
+        _ => Exit::Interrupted,
+    })
 }
 
 /// The plans that are wanted; what is wrong with a file stops all of it before anything starts.
@@ -63,36 +69,23 @@ fn plans(
     options: &Run,
     ui: &Ui,
 ) -> Result<Vec<Plan>, Failure> {
-    let listed = repository.list_dir(commit, WORKFLOWS).map_err(|error| git_failure(&error))?;
-    let names = listed.unwrap_or_default().into_iter().map(|entry| entry.name);
-    let paths: Vec<String> = names.map(|name| format!("{WORKFLOWS}/{name}")).collect();
-    let mut plans = Vec::new();
-    for found in grit_dialect::detect(paths.iter().map(String::as_str)) {
-        if options.workflow.as_ref().is_some_and(|wanted| !found.path.ends_with(wanted.as_str())) {
-            continue;
-        }
-        let bytes = repository.read_file(commit, &found.path, FILE_BYTES_MAX);
-        let bytes = bytes.map_err(|error| git_failure(&error))?.unwrap_or_default();
-        let (plan, findings) = grit_dialect::read(&found, &String::from_utf8_lossy(&bytes));
-        if findings.has_errors() {
-            let message = format!("{} cannot be used\n{}", found.path, render::plain(&findings));
-            return Err(Failure::new(Exit::Usage, "pipeline", message)
-                .hint("`grit explain CODE` says more about a finding"));
-        }
-        if !findings.is_empty() {
-            ui.status(render::plain(&findings));
-        }
-        plans.extend(plan);
+    let files = files::read(repository, commit, options.workflow.as_deref())?;
+    if let Some(refusal) = files.refusal(repository) {
+        return Err(refusal);
     }
-    if plans.is_empty() {
-        return Err(Failure::new(
-            Exit::NotFound,
-            "no_pipeline",
-            format!("no pipeline in {WORKFLOWS} of the current commit"),
-        )
-        .hint("commit a workflow file; `grit init --example shop` makes a repository with one"));
+    for warning in &files.warnings {
+        ui.status(warning);
     }
-    Ok(plans)
+    if files.plans.is_empty() {
+        let message = match &options.workflow {
+            Some(name) => format!("no workflow of the current commit ends with `{name}`"),
+            None => format!("no pipeline in {WORKFLOWS} of the current commit"),
+        };
+        return Err(Failure::new(Exit::NotFound, "no_pipeline", message).hint(
+            "commit a workflow file; `grit init --example shop` makes a repository with one",
+        ));
+    }
+    Ok(files.plans)
 }
 
 fn request(
@@ -138,6 +131,7 @@ async fn one(
     request: Request,
     runner: Arc<HostRunner>,
     clock: Arc<dyn Clock>,
+    stop: &mut Stop,
     ui: &Ui,
 ) -> Result<RunView, Failure> {
     let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
@@ -164,24 +158,43 @@ async fn one(
             changed = changes.changed() => {
                 changed.map_err(|_| Failure::new(Exit::Bug, "bug", "the reactor ended early"))?;
             }
-            () = super::up::ended() => {
-                cancel(&handle, run).await;
-            }
+            () = stop.signals.next() => stop.one_more(&handle, run, &runner, ui).await,
         }
     };
     reactor.stop().await;
     Ok(view)
 }
 
-async fn cancel(handle: &reactor::Handle, run: RunId) {
-    let command = RunCommand::Cancel { reason: "interrupted".to_owned(), force: true };
-    let submission = Submission {
-        stream: run_stream(run),
-        command: Command::Run(command),
-        actor: grit_types::Actor::grit("run"),
-    };
-    // A run that is over needs no cancelling.
-    let _ = handle.submit(submission).await;
+/// How often somebody asked for the end.
+struct Stop {
+    signals: Signals,
+    seen: u32,
+}
+
+impl Stop {
+    /// Once: what runs is ended, and what asks for it (`always()`) tidies up. Once more: at once.
+    async fn one_more(
+        &mut self,
+        handle: &reactor::Handle,
+        run: RunId,
+        runner: &HostRunner,
+        ui: &Ui,
+    ) {
+        self.seen += 1;
+        let force = self.seen > 1;
+        if force {
+            runner.hurry();
+        } else {
+            ui.status("Interrupted: ending what runs. Once more ends it at once.");
+        }
+        let submission = Submission {
+            stream: run_stream(run),
+            command: Command::Run(RunCommand::Cancel { reason: "interrupted".to_owned(), force }),
+            actor: grit_types::Actor::grit("run"),
+        };
+        // A run that is over needs no cancelling.
+        let _ = handle.submit(submission).await;
+    }
 }
 
 fn refused(error: &SubmitError) -> Failure {
@@ -262,8 +275,13 @@ fn summary(view: &RunView) -> String {
         matches.count()
     };
     let millis = view.completed_at.map_or(0, |end| end.since(view.started_at).as_millis());
+    let cancelled = match count(Ending::Cancelled) {
+        0 => String::new(),
+        some => format!(", {some} cancelled"),
+    };
     format!(
-        "{}: {} in {:.1} s - {} succeeded, {} failed, {} skipped\n",
+        "{}: {} in {:.1} s - {} succeeded, {} failed, {} skipped{cancelled}
+",
         view.name,
         view.status,
         millis as f64 / 1000.0,

@@ -3,10 +3,10 @@ use std::time::Duration;
 use grit_git::Git;
 use grit_types::Repo;
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::Up;
-use super::place::{Place, git_failure};
+use super::place::{Place, git_failure, git_is_there};
+use super::signals::Signals;
 use crate::compose::{self, EdgeProcess, Options, Server};
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
@@ -22,22 +22,11 @@ struct Running<'a> {
     data: String,
 }
 
-/// Ends when the process is asked to.
-pub async fn ended() {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        // Without signals only SIGKILL ends it.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
 /// Everything for this repository, in the foreground; all of it ends with the command.
 pub async fn up(options: &Up, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let repository = place.repository()?;
+    git_is_there()?;
+    let mut signals = Signals::listen()?;
     let repo = match &options.repo {
         Some(repo) => repo.clone(),
         None => place.repo_name()?,
@@ -45,36 +34,52 @@ pub async fn up(options: &Up, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let server = start(options, place, repo.clone()).await?;
     let hosted = server.data.repository(repo.as_str());
     let folder = repository.worktree().unwrap_or_else(|| repository.git_dir().to_owned());
-    add_remote(&folder, &hosted)?;
-    let edge = EdgeProcess::of(&server.data);
-    announce(&server, ui);
-    ui.status("A push deploys: `git push grit HEAD:main`, and a tag: `git push grit v1.0.0`.");
-    ui.status("In another terminal: `grit status`. Ctrl-C ends everything.");
-    ended().await;
-    ui.status("Ending the instances, the edge and the control process.");
-    let data = server.data.clone();
+    let remote = add_remote(&folder, &hosted);
+    if remote.is_ok() {
+        announce(&server, ui);
+        ui.status("A push deploys: `git push grit HEAD:main`, and a tag: `git push grit v1.0.0`.");
+        ui.status("In another terminal: `grit status`. Ctrl-C ends everything.");
+        signals.next().await;
+        ui.status("Ending the instances, the edge and the control process.");
+    }
+    end(server).await?;
+    remote.map(|()| Exit::Done)
+}
+
+async fn end(server: Server) -> Result<(), Failure> {
+    let (edge, data) = (EdgeProcess::of(&server.data), server.data.clone());
     server.stop().await;
     edge.stop().await?;
     end_instances(&data).await;
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// A control process alone: what it started runs on without it.
 pub async fn serve(options: &Up, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
+    let named = |failure| outside(failure, "name what is hosted: `--repo NAME`");
     let repo = match &options.repo {
         Some(repo) => repo.clone(),
-        None => place.repo_name()?,
+        None => place.repo_name().map_err(named)?,
     };
+    git_is_there()?;
+    let mut signals = Signals::listen()?;
     let server = start(options, place, repo).await?;
     announce(&server, ui);
-    ended().await;
+    signals.next().await;
     server.stop().await;
     Ok(Exit::Done)
 }
 
 async fn start(options: &Up, place: &Place, repo: Repo) -> Result<Server, Failure> {
-    let (data, listen, edge_listen) = (place.data()?, options.listen, options.edge_listen);
+    let (listen, edge_listen) = (options.listen, options.edge_listen);
+    let elsewhere = |failure| outside(failure, "say where everything is kept: `--data FOLDER`");
+    let data = place.data().map_err(elsewhere)?;
     compose::start(Options { data, listen, edge_listen, repo }).await
+}
+
+/// A control process needs no repository around it where it is told what it would find there.
+fn outside(failure: Failure, hint: &str) -> Failure {
+    if failure.code == "no_repository" { failure.hint(hint) } else { failure }
 }
 
 fn announce(server: &Server, ui: &Ui) {

@@ -178,6 +178,11 @@ impl Running {
         i32::try_from(self.child.id()).unwrap()
     }
 
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal);
+    }
+
     /// Sends a signal, and waits for the end.
     pub fn end(self, signal: Signal) -> Out {
         kill(self.pid(), signal);

@@ -5,6 +5,7 @@ mod env;
 mod initialising;
 mod issuing;
 mod quick_start;
+mod refusing;
 mod running;
 mod serving;
 mod usage;

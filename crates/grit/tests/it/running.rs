@@ -1,8 +1,11 @@
 //! `grit run`: the workflow of the current commit, here, without a server.
 
-use insta::assert_snapshot;
+use std::path::Path;
 
-use crate::env::Env;
+use insta::assert_snapshot;
+use rustix::process::Signal;
+
+use crate::env::{Env, GRIT, Running, wait_for};
 
 const WORKFLOW: &str = ".github/workflows/ci.yml";
 
@@ -172,19 +175,57 @@ fn a_misspelt_need_is_named_with_its_place_and_a_suggestion() {
     ");
 }
 
+/// Two jobs, of which the first stays; its last step begins once the first is ended.
+fn endless(mark: &Path, last: &str) -> String {
+    let job = "    runs-on: ubuntu-latest\n    steps:\n";
+    let (begun, tidying) = (mark.join("begun"), mark.join("tidying"));
+    let stay = format!("touch '{}'; sleep 1000", begun.display());
+    let last = format!("touch '{}'; {last}", tidying.display());
+    format!(
+        "on: push\njobs:\n  stay:\n{job}      - run: {stay}\n      - run: 'true'\n      \
+         - run: {last}\n        if: always()\n  never:\n    needs: stay\n{job}      \
+         - run: 'true'\n"
+    )
+}
+
+fn until_there(path: &Path, running: &Running) {
+    wait_for(&format!("{path:?}"), || path.exists().then_some(()).ok_or_else(|| running.stderr()));
+}
+
 #[test]
-fn an_interrupted_run_leaves_nothing() {
+fn an_interrupted_run_tidies_up_tells_what_became_of_it_and_leaves_nothing() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let env = Env::new();
+        let repository = env.repository("repo", &[(WORKFLOW, &endless(&env.path("tmp"), "true"))]);
+        let running =
+            env.start(env.command(GRIT, &repository).arg("run").env("TMPDIR", env.path("out")));
+        until_there(&env.path("tmp/begun"), &running);
+        let out = running.end(signal).expect_code(130);
+        assert!(out.stdout.starts_with(".github/workflows/ci.yml: cancelled in "), "{out:?}");
+        assert!(out.stdout.ends_with("0 succeeded, 0 failed, 0 skipped, 2 cancelled\n"), "{out:?}");
+        assert!(env.path("tmp/tidying").exists(), "always() is said of a cancelled run, too");
+        assert_eq!(env.processes(), []);
+    }
+}
+
+#[test]
+fn a_second_signal_ends_a_run_at_once() {
     let env = Env::new();
-    let endless = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{ run: 'touch \"$MARK\"; sleep 1000', env: { MARK: MARK } }]\n";
-    let mark = env.path("mark");
-    let text = endless.replace("MARK: MARK", &format!("MARK: {}", mark.display()));
-    let repository = env.repository("repo", &[(WORKFLOW, &text)]);
-    let running = env.start(env.command(crate::env::GRIT, &repository).arg("run"));
-    crate::env::wait_for("step that runs", || {
-        mark.exists().then_some(()).ok_or_else(|| running.stderr())
-    });
-    let out = running.end(rustix::process::Signal::INT);
-    assert!(matches!(out.code, Some(1 | 130)), "{out:?}");
+    let stubborn = "trap '' TERM; while true; do sleep 1; done";
+    let repository = env.repository("repo", &[(WORKFLOW, &endless(&env.path("out"), stubborn))]);
+    let running = env.start(env.command(GRIT, &repository).args(["run", "--json"]));
+    until_there(&env.path("out/begun"), &running);
+    running.signal(Signal::INT);
+    until_there(&env.path("out/tidying"), &running);
+    let document = running.end(Signal::INT).expect_code(130).document();
+    assert_eq!(document["data"][0]["status"], "cancelled", "{document:#}");
+    let endings: Vec<_> = document["data"][0]["jobs"][0]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["ending"].as_str().unwrap())
+        .collect();
+    assert_eq!(endings, ["cancelled", "skipped", "cancelled"], "{document:#}");
     assert_eq!(env.processes(), []);
     assert_eq!(env.left_over(), [""; 0]);
 }

@@ -1,8 +1,9 @@
 //! A control process: its data folder is its own, and so are its ports.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
-use insta::assert_snapshot;
+use insta::{allow_duplicates, assert_snapshot};
 use rustix::process::Signal;
 
 use crate::env::{Env, GRIT, Running, wait_for};
@@ -52,10 +53,73 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn outside_a_repository_a_name_is_needed() {
+fn outside_a_repository_a_name_and_a_folder_are_needed() {
     let env = Env::new();
-    let args = ["--data", "data", "serve", "--listen", ANY, "--edge-listen", ANY];
-    let out = env.grit(&env.path(""), &args).expect_code(5);
-    let hint = out.stderr.lines().last().unwrap();
-    assert_snapshot!(hint, @"Hint: `git init` makes one, `grit init --example shop` makes one with something in it");
+    let here = env.path("home");
+    let ports = ["--listen", ANY, "--edge-listen", ANY];
+    let nameless = env.grit(&here, &[&["--data", "data", "serve"][..], &ports].concat());
+    assert_snapshot!(nameless.refusal(), @r"
+    exit 5
+    Error: `[ROOT]/home` is not in a git repository
+    Hint: name what is hosted: `--repo NAME`
+    ");
+    let homeless = env.grit(&here, &[&["serve", "--repo", "r"][..], &ports].concat());
+    assert_snapshot!(homeless.refusal(), @r"
+    exit 5
+    Error: `[ROOT]/home` is not in a git repository
+    Hint: say where everything is kept: `--data FOLDER`
+    ");
+    assert!(!here.join("data").exists(), "something was begun");
+}
+
+#[test]
+fn without_git_nothing_is_begun() {
+    let env = Env::new();
+    let workflow =
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{ run: 'true' }]\n";
+    let repository = env.repository("repo", &[(".github/workflows/ci.yml", workflow)]);
+    let here = env.path("home");
+    let ports = ["--listen", ANY, "--edge-listen", ANY];
+    let serve = [&["--data", "data", "serve", "--repo", "r"][..], &ports].concat();
+    let up = [&["up"][..], &ports].concat();
+    for (folder, args) in
+        [(&repository, &up[..]), (&here, &serve), (&repository, &["run"]), (&repository, &["init"])]
+    {
+        let out = env.run(env.command(GRIT, folder).args(args).env("PATH", env.path("tmp")));
+        allow_duplicates!(assert_snapshot!(out.refusal(), @r"
+        exit 5
+        Error: the `git` command is not installed
+        Hint: install git: `apt-get install git`
+        "));
+    }
+    assert!(!here.join("data").exists() && !repository.join(".git/grit").exists());
+    assert_eq!(env.processes(), []);
+}
+
+mod needs_setpriv {
+    use super::*;
+
+    #[test]
+    fn a_data_folder_that_cannot_be_written_is_named() {
+        let env = Env::new();
+        let folder = env.path("mine");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o555)).unwrap();
+        // Root writes everywhere; without these capabilities it is like everybody else.
+        let plain = "--bounding-set=-dac_override,-dac_read_search";
+        let is_root = rustix::process::geteuid().is_root();
+        let mut command = match is_root {
+            true => env.command("setpriv", &env.path("home")),
+            false => env.command(GRIT, &env.path("home")),
+        };
+        if is_root {
+            command.args([plain, GRIT]);
+        }
+        command.args(["--data", folder.to_str().unwrap(), "serve", "--repo", "r"]);
+        assert_snapshot!(env.run(&mut command).refusal(), @r"
+        exit 5
+        Error: the data folder [ROOT]/mine cannot be used: Permission denied (os error 13)
+        Hint: give another one with `--data FOLDER`
+        ");
+    }
 }

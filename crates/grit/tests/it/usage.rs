@@ -40,10 +40,11 @@ fn a_usage_error_with_json_is_one_document_on_stdout() {
 fn outside_a_repository_the_hint_says_how_to_get_one() {
     let env = Env::new();
     let out = env.grit(&env.path("home"), &["status"]);
-    let (first, hint) = out.stderr.trim_end().split_once('\n').unwrap();
-    assert_eq!(out.code, Some(5));
-    assert!(first.starts_with("Error: `[ROOT]/home` is not in a git repository"), "{first}");
-    assert_snapshot!(hint, @"Hint: `git init` makes one, `grit init --example shop` makes one with something in it");
+    assert_snapshot!(out.refusal(), @r"
+    exit 5
+    Error: `[ROOT]/home` is not in a git repository
+    Hint: `git init` makes one, `grit init --example shop` makes one with something in it
+    ");
     let document = env.grit(&env.path("home"), &["status", "--json"]).expect_code(5).document();
     assert_eq!(document["error"]["code"], "no_repository");
 }

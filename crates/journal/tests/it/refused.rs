@@ -2,8 +2,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use grit_journal::{EVENT_BYTES_MAX, OpenError, SqliteJournal};
-use grit_ledger::{Append, AppendError, DecodeError, Event, Journal};
+use grit_journal::{OpenError, SqliteJournal};
+use grit_ledger::{Append, AppendError, DecodeError, EVENT_BYTES_MAX, Event, Journal};
 use grit_types::{Sequence, Version};
 use serde_json::json;
 

@@ -10,7 +10,7 @@ use super::step::{self, Next};
 use super::{
     ATTEMPTS_MAX, CancelCause, Command, Event, Outcome, REQUEST_BYTES_MAX, Refusal, Request, Timer,
 };
-use super::{advance, evolve, inputs};
+use super::{advance, bounded, evolve, inputs};
 use crate::plan::{JOBS_MAX, Job};
 use crate::{Conclusion, Prepared, StepOutcome};
 
@@ -178,7 +178,7 @@ impl<'a> Draft<'a> {
             let value = template.text(&names).map_err(|error| format!("env `{name}`: {error}"))?;
             env.insert(name.clone(), value);
         }
-        Ok(env)
+        bounded(&env, "its variables").map(|()| env)
     }
 
     fn step_done(&mut self, id: JobId, index: u32, outcome: &StepOutcome) {
@@ -306,5 +306,6 @@ fn outputs(job: &Job, names: &Names<'_>) -> Result<BTreeMap<String, String>, Str
         let value = template.text(names).map_err(|error| format!("output `{name}`: {error}"))?;
         Ok((name.clone(), value))
     };
-    job.outputs.iter().map(output).collect()
+    let outputs = job.outputs.iter().map(output).collect::<Result<_, String>>()?;
+    bounded(&outputs, "its outputs").map(|()| outputs)
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::context::{Names, default_variables};
 use super::state::{Ending, JobRun, Run};
-use super::{Request, TIMEOUT_MINUTES_MAX};
+use super::{Request, TIMEOUT_MINUTES_MAX, bounded};
 use crate::builtin::{Builtin, builtin};
 use crate::expr::{Lookup, Template};
 use crate::plan::{Action, Defaults, Step, TIMEOUT_MINUTES_DEFAULT};
@@ -46,17 +46,21 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
         Ok(Work::Note(note)) => return settled(Ending::Success, Ending::Success, note),
         Err(note) => return failed(note),
     };
-    Next::Start(Box::new(StepSpec {
+    let spec = Box::new(StepSpec {
         job: job.id,
         run: request.run,
         index,
-        title,
+        title: title.clone(),
         action,
         env: environment(request, step, &names, env.clone()),
         path: job.path.clone(),
         working_directory: directory,
         timeout,
-    }))
+    });
+    match bounded(&spec, "its script and the variables that it is given") {
+        Ok(()) => Next::Start(spec),
+        Err(note) => failed(note),
+    }
 }
 
 enum Work {

@@ -482,3 +482,23 @@ fn inputs_are_read_as_their_kinds_want() {
         "input `flag` is `si`, and must be true or false"
     );
 }
+
+#[test]
+fn a_step_fails_whose_variables_no_event_could_hold() {
+    let large = |name: &str| step(name, json!({}));
+    let last = step("last", json!({"if": "always()"}));
+    let mut world =
+        World::of(&[job("j", json!({"steps": [large("a"), large("b"), large("c"), last]}))]);
+    world.go(|spec| {
+        let StepAction::Script { script, .. } = &spec.action else { panic!("no script") };
+        let mut outcome = ended(Conclusion::Exited(0));
+        outcome.env.insert(script.clone(), "x".repeat(1 << 20));
+        outcome
+    });
+    assert_eq!(world.ending(), Ending::Failure);
+    let steps = &world.run.views()[0].steps;
+    let endings: Vec<_> = steps.iter().map(|step| step.state.as_str()).collect();
+    assert_eq!(endings, ["success", "success", "success", "failure"]);
+    let note = &steps[3].note;
+    assert!(note.contains("variables that it is given have 31"), "{note}");
+}

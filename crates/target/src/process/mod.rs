@@ -103,7 +103,7 @@ struct Shared {
     unit: String,
     ports: Ports,
     /// Held as long as anyone may act on the folder.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<Lock>>,
 }
 
 impl ProcessTarget {
@@ -275,12 +275,25 @@ fn prepare(config: Config) -> Result<Arc<Shared>, OpenError> {
     Ok(Arc::new(Shared { config, unit, ports: Ports::default(), lock: Mutex::new(Some(lock)) }))
 }
 
-fn lock(root: &std::path::Path) -> Result<File, OpenError> {
+/// The right to act on a folder of instances.
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file would do, but for a child that another thread has forked and that has not
+    /// become its command yet: it has the file open as well.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the folder of instances is not free yet");
+        }
+    }
+}
+
+fn lock(root: &std::path::Path) -> Result<Lock, OpenError> {
     let path = root.join(".lock");
     let file = File::options().create(true).append(true).open(&path);
     let file = file.map_err(|source| OpenError::Io { action: "open", path, source })?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse { root: root.to_owned() }),
         Err(std::fs::TryLockError::Error(source)) => {
             Err(OpenError::Io { action: "lock", path: root.to_owned(), source })

@@ -3,8 +3,8 @@
 use grit_types::{Revision, Timestamp};
 
 use crate::slot::{
-    Act, Back, Deployment, Event, GateState, MeasureOf, PauseReason, Phase, Request,
-    RevisionRecord, Routing, Slot, Stage, Status, Verdict, Watch,
+    Act, Back, Deployment, Event, GateState, MeasureOf, PauseReason, Phase,
+    REQUESTS_REMEMBERED_MAX, Request, RevisionRecord, Routing, Slot, Stage, Status, Verdict, Watch,
 };
 use crate::{Instance, Route};
 
@@ -93,6 +93,10 @@ pub(crate) fn number_of(event: &Event) -> Option<u64> {
 fn requested(slot: &mut Slot, number: u64, request: &Request, at: Timestamp) {
     slot.id = Some(request.slot.clone());
     slot.last = number;
+    slot.requests.push_back(request.id);
+    if slot.requests.len() > REQUESTS_REMEMBERED_MAX {
+        slot.requests.pop_front();
+    }
     let gate =
         |gate: &crate::Gate| GateState { gate: gate.clone(), approvals: vec![], passed: None };
     let deployment = Deployment {

@@ -7,14 +7,19 @@
 //!
 //! Always: weight, read back, drain, then scale. Never is anything scaled down that is routed.
 //!
+//! Both ports have one contract test ([`contract`]) that all their implementations run, and
+//! in-memory ones here ([`fake`]) that a simulation moves step by step.
+//!
 //! This room knows no HTTP, no process, no clock and no store.
 #![forbid(unsafe_code)]
 
 mod analysis;
 pub mod config;
+pub mod contract;
 mod decide;
 mod effects;
 mod evolve;
+pub mod fake;
 mod keyed;
 mod millis;
 mod port;

@@ -69,8 +69,7 @@ impl Draft {
 
     /// A push that changes nothing is refused; a person may deploy the same again.
     fn request(&mut self, request: &Request) -> Result<(), Refusal> {
-        let newest = self.slot.deployments.values().next_back();
-        if newest.is_some_and(|deployment| deployment.request.id == request.id) {
+        if self.slot.has_taken(request.id) {
             return Ok(());
         }
         let stable = self.slot.stable.and_then(|stable| self.slot.revisions.get(&stable));
@@ -164,6 +163,9 @@ impl Draft {
     }
 
     fn retry(&mut self, id: grit_types::DeploymentId) -> Result<(), Refusal> {
+        if self.slot.has_taken(id) {
+            return Ok(());
+        }
         if let Some(live) = self.slot.deployments.values().find(|d| !d.status().is_final()) {
             return Err(Refusal::NotNow { action: "retry", status: live.status() });
         }
@@ -183,6 +185,9 @@ impl Draft {
         to: Option<Revision>,
         id: grit_types::DeploymentId,
     ) -> Result<(), Refusal> {
+        if self.slot.has_taken(id) {
+            return Ok(());
+        }
         if to.is_none() && self.slot.active.is_some() {
             return self.abort("rolled back");
         }

@@ -12,12 +12,16 @@ pub use deployment::{
 pub use effect::{Effect, Timer};
 pub use event::{Event, MeasureOf, Reading, Verdict};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use grit_types::{CommitId, Digest, Fence, InstanceId, Revision, Sequence, Weight};
+use grit_types::{CommitId, DeploymentId, Digest, Fence, InstanceId, Revision, Sequence, Weight};
 use serde::{Deserialize, Serialize};
 
 use crate::{Endpoint, Group, Instance, InstanceState, Route, RunSpec, SlotId};
+
+/// How many requests a slot knows again; one that comes a second time after so many others would
+/// be taken for a new one.
+pub const REQUESTS_REMEMBERED_MAX: usize = 64;
 
 /// A slot, folded from its stream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,6 +42,10 @@ pub struct Slot {
     pub routing: Option<Routing>,
     /// Chosen to end: they must never be routed to again.
     pub leaving: BTreeSet<InstanceId>,
+    /// The newest [`REQUESTS_REMEMBERED_MAX`] requests, oldest first: delivered again, one of them
+    /// deploys nothing.
+    #[serde(default)]
+    pub requests: VecDeque<DeploymentId>,
 }
 
 /// What a revision is made of.
@@ -80,6 +88,12 @@ impl Slot {
     /// The deployment of that number, while it is not over.
     pub fn live(&self, number: u64) -> Option<&Deployment> {
         self.deployments.get(&number).filter(|deployment| !deployment.status().is_final())
+    }
+
+    /// Whether this request was taken already.
+    pub fn has_taken(&self, request: DeploymentId) -> bool {
+        let mut known = self.deployments.values().map(|deployment| deployment.request.id);
+        self.requests.contains(&request) || known.any(|id| id == request)
     }
 
     /// The share of traffic that `revision` was last given.

@@ -83,6 +83,9 @@ pub(crate) struct Stat {
     pub session: u32,
     pub threads: u32,
     pub start_time: u64,
+    /// Address where the environment ends; 0 while the process changes from one program to the next,
+    /// and then its environment reads as empty.
+    pub env_end: u64,
 }
 
 impl Stat {
@@ -112,6 +115,7 @@ impl Stat {
             session: field(6)?.parse().unwrap_or(0),
             threads: field(20)?.parse().ok()?,
             start_time: field(22)?.parse().ok()?,
+            env_end: field(51)?.parse().ok()?,
         })
     }
 
@@ -144,7 +148,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const TAIL: &str = "7 42 43 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 3 0 98765 1000 10";
+    const TAIL: &str = "7 42 43 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 3 0 98765 1000 10 25 26 27 28 \
+        29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 777 52";
 
     #[test]
     fn own_identity_is_alive_and_a_wrong_one_is_not() {
@@ -176,8 +181,16 @@ mod tests {
             bytes.extend(name);
             bytes.extend(format!(") S {TAIL}").into_bytes());
             let stat = Stat::parse(&bytes).unwrap();
-            let seen = (stat.pid, stat.state, stat.group, stat.session, stat.threads, stat.start_time);
-            prop_assert_eq!(seen, (9, b'S', 42, 43, 3, 98765));
+            let expected = Stat {
+                pid: 9,
+                state: b'S',
+                group: 42,
+                session: 43,
+                threads: 3,
+                start_time: 98765,
+                env_end: 777,
+            };
+            prop_assert_eq!(stat, expected);
         }
 
         #[test]

@@ -1,7 +1,12 @@
 use std::io;
+use std::time::Duration;
 
 use crate::identity::{ProcessId, Stat, is_gone};
 use crate::marker::Marker;
+
+/// How long a process may be between two programs, without an environment to read.
+const EXEC_LOOKS: u32 = 100;
+const EXEC_PAUSE: Duration = Duration::from_millis(1);
 
 /// A process that carries a marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +85,19 @@ pub(crate) fn carries(pid: u32, marker: &Marker) -> Option<bool> {
 
 /// `None` for a process that is gone or not ours to read: in neither case is it one of ours.
 fn environ(pid: u32) -> Option<Vec<u8>> {
+    let mut environ = read_environ(pid)?;
+    for _ in 0..EXEC_LOOKS {
+        let in_exec = |stat: Stat| stat.is_live() && stat.env_end == 0;
+        if !environ.is_empty() || !Stat::read(pid).ok().flatten().is_some_and(in_exec) {
+            break;
+        }
+        std::thread::sleep(EXEC_PAUSE);
+        environ = read_environ(pid)?;
+    }
+    Some(environ)
+}
+
+fn read_environ(pid: u32) -> Option<Vec<u8>> {
     match std::fs::read(format!("/proc/{pid}/environ")) {
         Ok(bytes) => Some(bytes),
         Err(error) => {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use grit_host::{Exit, InvalidSpec, LaunchError, Limit, Limits, Output, Shim, Spec, launch};
 use tokio::io::AsyncReadExt;
 
-use crate::world::{World, kill, open_reader, patiently, shim, until};
+use crate::world::{World, ended, kill, open_reader, patiently, shim, until};
 
 /// A log that nobody reads holds the shim up between its record and its exec.
 fn held_up(world: &World) -> Spec {
@@ -27,7 +27,7 @@ async fn record_precedes_the_first_effect() {
     let launched = patiently("launch", launching).await.unwrap().unwrap();
     assert_eq!(launched.session(), &recorded);
     assert_eq!(recorded.marker(), world.marker());
-    assert_eq!(launched.wait().await.unwrap(), Exit::Code(0));
+    assert_eq!(ended(&launched).await, Exit::Code(0));
     assert!(world.path("effect").exists());
     assert!(!recorded.is_alive().unwrap());
 }
@@ -41,12 +41,12 @@ async fn shim_that_dies_before_exec_leaves_a_record_of_the_dead() {
     kill(world.recorded().unwrap().leader().pid);
 
     let launched = patiently("launch", launching).await.unwrap().unwrap();
-    assert_eq!(launched.wait().await.unwrap(), Exit::Signal(9));
+    assert_eq!(ended(&launched).await, Exit::Signal(9));
     assert!(!world.recorded().unwrap().is_alive().unwrap());
     assert!(!world.path("effect").exists());
 
     let again = world.run("exit 4").await;
-    assert_eq!(again.wait().await.unwrap(), Exit::Code(4));
+    assert_eq!(ended(&again).await, Exit::Code(4));
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn environment_is_exactly_what_was_given() {
         .envs([("B", "two words"), ("A", ""), ("C", "x=y\nz")])
         .output(Output::File(world.path("log")));
     let launched = world.launch(spec).await.unwrap();
-    assert!(launched.wait().await.unwrap().is_success());
+    assert!(ended(&launched).await.is_success());
     let marker = world.marker();
     assert_eq!(world.read("log"), format!("A=\nB=two words\nC=x=y\nz\n{marker}\n"));
 }
@@ -100,11 +100,11 @@ async fn environment_is_exactly_what_was_given() {
 async fn only_standard_streams_are_handed_over_and_input_is_empty() {
     let world = World::new();
     let launched = world.launch(world.spec("cat")).await.unwrap();
-    assert!(launched.wait().await.unwrap().is_success());
+    assert!(ended(&launched).await.is_success());
     assert_eq!(world.read("log"), "");
 
     let launched = world.launch(world.spec("ls").arg("/proc/self/fd")).await.unwrap();
-    assert!(launched.wait().await.unwrap().is_success());
+    assert!(ended(&launched).await.is_success());
     let log = world.read("log");
     let mut open: Vec<u32> = log.lines().map(|fd| fd.parse().unwrap()).collect();
     // `ls` has the folder open that it lists.
@@ -143,11 +143,11 @@ async fn working_folder_and_relative_program() {
     fs::write(&tool, "#!/bin/sh\npwd -P\n").unwrap();
     fs::set_permissions(&tool, fs::Permissions::from_mode(0o700)).unwrap();
     let launched = world.launch(world.spec("./tool")).await.unwrap();
-    assert!(launched.wait().await.unwrap().is_success());
+    assert!(ended(&launched).await.is_success());
 
     let by_path = world.spec("tool").env("PATH", world.path(""));
     let launched = world.launch(by_path).await.unwrap();
-    assert!(launched.wait().await.unwrap().is_success());
+    assert!(ended(&launched).await.is_success());
     let folder = world.path("").canonicalize().unwrap();
     let line = format!("{}\n", folder.display());
     assert_eq!(world.read("log"), line.repeat(2));
@@ -158,14 +158,14 @@ async fn logs_are_appended_to() {
     let world = World::new();
     for _ in 0..2 {
         let launched = world.run("echo out; echo err >&2; echo out").await;
-        launched.wait().await.unwrap();
+        ended(&launched).await;
     }
     assert_eq!(world.read("log"), "out\nerr\nout\n".repeat(2));
 
     let (stdout, stderr) = (world.path("stdout"), world.path("stderr"));
     let apart = Output::Files { stdout, stderr };
     let spec = world.sh("echo out; echo err >&2").output(apart);
-    world.launch(spec).await.unwrap().wait().await.unwrap();
+    ended(&world.launch(spec).await.unwrap()).await;
     assert_eq!((world.read("stdout"), world.read("stderr")), ("out\n".into(), "err\n".into()));
 }
 
@@ -179,7 +179,7 @@ async fn pipe_carries_both_streams_to_their_end() {
     patiently("end of output", output.read_to_string(&mut text)).await.unwrap();
     assert_eq!(text, "out\nerr\n");
     assert!(launched.take_output().is_none());
-    assert_eq!(launched.wait().await.unwrap(), Exit::Code(3));
+    assert_eq!(ended(&launched).await, Exit::Code(3));
     assert_eq!(launched.try_exit(), Some(Exit::Code(3)));
 }
 
@@ -195,7 +195,7 @@ async fn limits_hold() {
     let shown = "ulimit -n; ulimit -Hn; ulimit -v; ulimit -p; ulimit -c; ulimit -Hc";
     let spec = world.sh(&format!("{shown}; exec 3</dev/null 4</dev/null; echo 4; exec </dev/null"));
     let launched = world.launch(spec.limits(limits)).await.unwrap();
-    assert_ne!(launched.wait().await.unwrap(), Exit::Code(0), "a sixth file was opened");
+    assert_ne!(ended(&launched).await, Exit::Code(0), "a sixth file was opened");
     let log = world.read("log");
     assert!(log.starts_with("5\n5\n524288\n1234\n0\n0\n4\n"), "{log}");
 }
@@ -317,5 +317,5 @@ async fn program_open_for_writing_is_waited_for() {
     until("recorded", || world.recorded().is_some()).await;
     drop(writer);
     let launched = patiently("launch", launching).await.unwrap().unwrap();
-    assert!(launched.wait().await.unwrap().is_success());
+    assert!(ended(&launched).await.is_success());
 }

@@ -1,7 +1,7 @@
 use grit_host::{Exit, launch};
 use tokio::task::JoinSet;
 
-use crate::world::{World, shim, state, until};
+use crate::world::{World, patiently, shim, state, until};
 
 const LAUNCHES: u32 = 200;
 
@@ -31,7 +31,7 @@ async fn many_launches_leave_no_process_and_no_zombie() {
             pid
         });
     }
-    let pids = launches.join_all().await;
+    let pids = patiently("launches", launches.join_all()).await;
     assert_eq!(pids.len(), LAUNCHES as usize);
     until("all reaped", || pids.iter().all(|&pid| state(pid).is_none())).await;
     until("all gone", || world.marked().is_empty()).await;

@@ -1,13 +1,17 @@
 use std::fs;
 use std::time::Duration;
 
-use grit_host::{Ending, Exit, Session, record, session_members, sweep};
+use grit_host::{Ending, Exit, Launched, Session, record, session_members, sweep};
 
-use crate::world::{World, patiently, state, until};
+use crate::world::{World, ended, patiently, state, until};
 
 /// Longer than any of these commands takes to go by itself.
 const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(50);
+
+async fn end(launched: &Launched, grace: Duration) -> (Ending, Exit) {
+    patiently("end", launched.terminate(grace)).await.unwrap()
+}
 
 #[tokio::test]
 async fn command_may_clean_up_within_its_grace() {
@@ -16,11 +20,11 @@ async fn command_may_clean_up_within_its_grace() {
     let script = "trap 'sleep 0.1 && touch cleaned; exit 7' TERM; touch ready
         for i in $(seq 6000); do sleep 0.01; done";
     let launched = world.run_until_ready(script).await;
-    let (ending, exit) = launched.terminate(LONG).await.unwrap();
+    let (ending, exit) = end(&launched, LONG).await;
     assert_eq!((ending, exit), (Ending::Graceful, Exit::Code(7)));
     assert!(world.path("cleaned").exists());
 
-    let again = launched.terminate(LONG).await.unwrap();
+    let again = end(&launched, LONG).await;
     assert_eq!(again, (Ending::AlreadyGone, Exit::Code(7)));
 }
 
@@ -29,7 +33,7 @@ async fn command_that_ignores_the_signal_is_killed() {
     let world = World::new();
     let script = "trap '' TERM; touch ready; for i in 1 2; do sleep 600; done";
     let launched = world.run_until_ready(script).await;
-    let ended = launched.terminate(SHORT).await.unwrap();
+    let ended = end(&launched, SHORT).await;
     assert_eq!(ended, (Ending::Killed, Exit::Signal(9)));
     assert_eq!(world.marked(), []);
 }
@@ -39,7 +43,7 @@ async fn no_grace_kills_at_once() {
     let world = World::new();
     let script = "trap 'touch asked' TERM; touch ready; for i in $(seq 6000); do sleep 0.01; done";
     let launched = world.run_until_ready(script).await;
-    let ended = launched.terminate(Duration::ZERO).await.unwrap();
+    let ended = end(&launched, Duration::ZERO).await;
     assert_eq!(ended, (Ending::Killed, Exit::Signal(9)));
     assert!(!world.path("asked").exists());
 }
@@ -59,7 +63,7 @@ async fn paused_command_stands_still_and_still_ends_gracefully() {
 
     session.pause().unwrap();
     until("stopped", || state(pid) == Some('T')).await;
-    let ended = launched.terminate(LONG).await.unwrap();
+    let ended = end(&launched, LONG).await;
     assert_eq!(ended, (Ending::Graceful, Exit::Code(0)));
 }
 
@@ -102,7 +106,7 @@ async fn whole_family_is_ended() {
     let world = World::new();
     let launched = world.run(&format!("{FAMILY} wait")).await;
     let pids = grown(&world, launched.session()).await;
-    let (ending, _) = launched.terminate(SHORT).await.unwrap();
+    let (ending, _) = end(&launched, SHORT).await;
     assert_eq!(ending, Ending::Killed);
     assert_all_gone(&pids);
     assert_eq!(world.marked(), []);
@@ -113,7 +117,7 @@ async fn whole_family_is_ended() {
 async fn family_is_ended_after_its_head_is_gone() {
     let world = World::new();
     let launched = world.run(FAMILY).await;
-    launched.wait().await.unwrap();
+    ended(&launched).await;
     let session = world.recorded().unwrap();
     assert!(!session.is_alive().unwrap());
     let pids = grown(&world, &session).await;
@@ -130,7 +134,7 @@ async fn process_that_keeps_forking_and_ending_is_caught() {
         LEFT=$((LEFT - 1)) sh -c \"$HOP\" &";
     let spec = world.sh(hop).env("HOP", hop).env("LEFT", "2000");
     let launched = world.launch(spec).await.unwrap();
-    launched.wait().await.unwrap();
+    ended(&launched).await;
     let session = launched.session();
     let sid = session.leader().pid;
     assert_eq!(session.terminate(Duration::ZERO).await.unwrap(), Ending::Killed);
@@ -176,7 +180,7 @@ async fn stranger_with_the_same_pid_is_left_alone() {
     // The other way round: the identity alone, without the marker, is enough.
     let unmarked = forged(&world, victim, "", "");
     assert_eq!(unmarked.terminate(Duration::ZERO).await.unwrap(), Ending::Killed);
-    assert_eq!(launched.wait().await.unwrap(), Exit::Signal(9));
+    assert_eq!(ended(&launched).await, Exit::Signal(9));
 }
 
 #[tokio::test]
@@ -204,9 +208,9 @@ async fn sweep_ends_exactly_what_is_marked() {
     };
     let (one, other) = (start("one").await, start("other").await);
     until("both", || world.marked().len() == 4).await;
-    let ended = sweep(one.session().marker(), LONG).await.unwrap();
-    assert_eq!(ended, Ending::Graceful);
-    assert_eq!(one.wait().await.unwrap(), Exit::Signal(15));
+    let ending = sweep(one.session().marker(), LONG).await.unwrap();
+    assert_eq!(ending, Ending::Graceful);
+    assert_eq!(ended(&one).await, Exit::Signal(15));
     assert_eq!(other.session().members().unwrap().len(), 2);
     assert_eq!(sweep(one.session().marker(), LONG).await.unwrap(), Ending::AlreadyGone);
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use grit_host::{LaunchError, Launched, Marker, Output, ProcessId, Session, Shim, Spec};
+use grit_host::{Exit, LaunchError, Launched, Marker, Output, ProcessId, Session, Shim, Spec};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
@@ -131,6 +131,11 @@ pub fn state(pid: u32) -> Option<char> {
         Err(error) if error.raw_os_error() == Some(3) => None,
         Err(error) => panic!("stat of {pid}: {error}"),
     }
+}
+
+/// How the command ends by itself.
+pub async fn ended(launched: &Launched) -> Exit {
+    patiently("exit", launched.wait()).await.unwrap()
 }
 
 /// Waits for `condition`, and fails when it does not come.

@@ -1,7 +1,7 @@
 //! What pages, the API and the command line show: plain data, in camelCase JSON.
 
 use grit_pipeline::run::{self, JobView, Run};
-use grit_rollout::slot::{Deployment, GateState, Phase, Slot, Stage, Status, Trigger, Why};
+use grit_rollout::slot::{Act, Deployment, GateState, Phase, Slot, Stage, Status, Trigger, Why};
 use grit_rollout::{Gate, InstanceState};
 use grit_types::{
     CommitId, DeploymentId, Digest, Environment, InstanceId, IssueId, Principal, RefName, Repo,
@@ -212,6 +212,7 @@ fn doing(deployment: &Deployment) -> String {
     match &deployment.phase {
         Phase::Gated => "waiting for gates".to_owned(),
         Phase::Queued => "waiting for the slot".to_owned(),
+        Phase::Moving(Act::Sealing(_)) => "giving up the way back".to_owned(),
         Phase::Moving(_) | Phase::Holding { .. } | Phase::Measuring => step(deployment),
         Phase::Soaking { .. } => "watching at full weight".to_owned(),
         Phase::RollingBack { .. } => "back to stable".to_owned(),

@@ -99,7 +99,7 @@ fn when_finished(slot: &Slot, event: &Event) -> Vec<Effect> {
             deployment.and_then(|d| open_issue(slot, d, *at)).into_iter().collect()
         }
         // What served before ends only after the router has read back that it serves no more.
-        Event::WeightObserved { at, .. } if is_settled(slot) => {
+        Event::WeightObserved { at, .. } | Event::Finished { at, .. } if is_settled(slot) => {
             let newest = slot.deployments.values().next_back();
             let done = newest.filter(|deployment| deployment.status() == Status::Succeeded);
             done.map(|deployment| retirements(slot, deployment, *at)).unwrap_or_default()

@@ -157,10 +157,15 @@ fn weight_set(slot: &mut Slot, awaited: Option<u64>, route: &Route) {
     };
     deployment.shifted |= route.groups.iter().any(given);
     match &mut deployment.phase {
-        Phase::Moving(act) => *act = Act::Routing(route.sequence),
+        Phase::Moving(act @ (Act::Ensuring | Act::Checking(_))) => {
+            *act = Act::Routing(route.sequence);
+        }
         Phase::RollingBack { back, .. } => *back = Back::Routing(route.sequence),
-        Phase::Gated | Phase::Queued | Phase::Measuring | Phase::Ended(_) => {}
-        Phase::Holding { .. } | Phase::Soaking { .. } => {}
+        phase @ (Phase::Moving(_) | Phase::Holding { .. } | Phase::Measuring) => {
+            *phase = Phase::Moving(Act::Sealing(route.sequence));
+        }
+        phase @ Phase::Soaking { .. } => *phase = Phase::Moving(Act::Sealing(route.sequence)),
+        Phase::Gated | Phase::Queued | Phase::Ended(_) => {}
     }
 }
 

@@ -81,7 +81,12 @@ impl Carry {
                     Ok(Err(RouteFailure::Stale { reason: chain(&error) }))
                 }
                 Err(error @ RouterError::Invalid { .. }) => {
-                    Ok(Err(RouteFailure::Invalid { reason: chain(&error) }))
+                    let now = self.ports.router.observed(&route.slot).await?;
+                    let trip = now.and_then(|now| now.trip).filter(|t| t.fence == route.fence);
+                    Ok(Err(match trip {
+                        Some(trip) => RouteFailure::Tripped { trip: Box::new(trip) },
+                        None => RouteFailure::Invalid { reason: chain(&error) },
+                    }))
                 }
                 Err(error @ (RouterError::Unreachable(_) | RouterError::Storage { .. })) => {
                     Err(error)

@@ -12,7 +12,8 @@ use grit_types::{Principal, Revision, Timestamp};
 
 use crate::evolve::evolve;
 use crate::slot::{
-    Command, Deployment, Event, PauseReason, Phase, Refusal, Request, Slot, Status, Trigger, Why,
+    Act, Command, Deployment, Event, PauseReason, Phase, Refusal, Request, Slot, Status, Trigger,
+    Why,
 };
 
 /// Decides; see [`grit_ledger::Decider::decide`].
@@ -113,7 +114,8 @@ impl Draft {
     fn pause(&mut self) -> Result<(), Refusal> {
         let active = self.active()?;
         let (number, status) = (active.number, active.status());
-        if matches!(active.phase, Phase::RollingBack { .. }) {
+        // Sealing: there is nothing left to hold back.
+        if matches!(active.phase, Phase::RollingBack { .. } | Phase::Moving(Act::Sealing(_))) {
             return Err(Refusal::NotNow { action: "pause", status });
         }
         if active.paused.is_none() {
@@ -140,7 +142,6 @@ impl Draft {
         match deployment.phase {
             Phase::Holding { expired: true, .. } => self.advance(number),
             Phase::Soaking { until } if until <= self.now => self.advance(number),
-            Phase::Measuring => self.begin_step(number, deployment.step),
             _ => {}
         }
     }

@@ -77,8 +77,9 @@ impl Draft {
         let Some(deployment) = self.awaiting(sequence) else {
             return self.refresh();
         };
-        let (number, back) =
-            (deployment.number, matches!(deployment.phase, Phase::RollingBack { .. }));
+        let number = deployment.number;
+        let back = matches!(deployment.phase, Phase::RollingBack { .. });
+        let sealed = matches!(deployment.phase, Phase::Moving(Act::Sealing(_)));
         let trip = observed.trip.clone().filter(|trip| trip.fence.0 == number);
         match trip {
             Some(trip) if !back => self.tripped(number, &trip),
@@ -87,6 +88,7 @@ impl Draft {
                 let reason = "the router follows other weights than it was told".to_owned();
                 self.give_up(number, Why::Route { reason });
             }
+            _ if sealed => self.finish(number, Status::Succeeded, None),
             _ => self.shrink(number),
         }
         self.refresh();
@@ -94,7 +96,7 @@ impl Draft {
 
     fn awaiting(&self, sequence: Sequence) -> Option<&Deployment> {
         self.slot.active().filter(|active| match &active.phase {
-            Phase::Moving(Act::Routing(awaited))
+            Phase::Moving(Act::Routing(awaited) | Act::Sealing(awaited))
             | Phase::RollingBack { back: Back::Routing(awaited), .. } => *awaited == sequence,
             _ => false,
         })
@@ -109,14 +111,22 @@ impl Draft {
     }
 
     fn not_routed(&mut self, sequence: Sequence, failure: &RouteFailure) {
-        let (RouteFailure::Stale { reason } | RouteFailure::Invalid { reason }) = failure;
-        self.record(Event::RouteRefused { sequence, reason: reason.clone() });
+        self.record(Event::RouteRefused { sequence, reason: failure.to_string() });
         let Some(deployment) = self.awaiting(sequence) else { return };
-        let (number, why) = (deployment.number, Why::Route { reason: reason.clone() });
-        if matches!(deployment.phase, Phase::RollingBack { .. }) {
-            self.finish(number, Status::Degraded, Some(why));
-        } else {
-            self.give_up(number, why);
+        let number = deployment.number;
+        let back = matches!(deployment.phase, Phase::RollingBack { .. });
+        match failure {
+            RouteFailure::Tripped { trip } if !back => self.tripped(number, trip),
+            RouteFailure::Stale { .. }
+            | RouteFailure::Invalid { .. }
+            | RouteFailure::Tripped { .. } => {
+                let why = Why::Route { reason: failure.to_string() };
+                if back {
+                    self.finish(number, Status::Degraded, Some(why));
+                } else {
+                    self.give_up(number, why);
+                }
+            }
         }
     }
 

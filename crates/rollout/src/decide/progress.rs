@@ -66,7 +66,7 @@ impl Draft {
     pub(super) fn advance(&mut self, number: u64) {
         let Some(deployment) = self.slot.live(number) else { return };
         if matches!(deployment.phase, Phase::Soaking { .. }) {
-            return self.succeed(number);
+            return self.seal(number);
         }
         let (step, full, last) = (deployment.step, deployment.full, deployment.stages.len() - 1);
         if deployment.paused.is_some() {
@@ -87,22 +87,23 @@ impl Draft {
         let soak = deployment.request.strategy.soak();
         let rollback = matches!(deployment.request.trigger, Trigger::Rollback { .. });
         if soak.is_zero() || rollback {
-            return self.succeed(number);
+            return self.seal(number);
         }
         self.record(Event::SoakStarted { number, until: self.now.after(soak) });
     }
 
-    /// The way back is given up first in the route, and only then does anything of it end.
-    fn succeed(&mut self, number: u64) {
-        self.finish_without_next(number, Status::Succeeded, None);
-        let route = self.slot.stable.and_then(|stable| {
-            let group = self.slot.group(stable, Weight::FULL, true, usize::MAX)?;
-            self.route(vec![group])
-        });
-        if let Some(route) = route {
-            self.set(None, route);
+    /// The way back is given up first in the route. Until that is read back the guard may still
+    /// trip; only then has the deployment succeeded, and only then does anything of the old end.
+    fn seal(&mut self, number: u64) {
+        let Some(deployment) = self.slot.live(number) else { return };
+        let revision = deployment.revision;
+        if deployment.from.is_none_or(|from| from == revision) {
+            return self.finish(number, Status::Succeeded, None);
         }
-        self.start_next();
+        let only = self.slot.group(revision, Weight::FULL, true, usize::MAX);
+        if let Some(route) = only.and_then(|group| self.route(vec![group])) {
+            self.set(Some(number), route);
+        }
     }
 
     pub(super) fn ready(&mut self, number: u64, instances: &[Instance]) {
@@ -225,11 +226,7 @@ impl Draft {
     }
 
     pub(super) fn finish(&mut self, number: u64, status: Status, reason: Option<Why>) {
-        self.finish_without_next(number, status, reason);
-        self.start_next();
-    }
-
-    fn finish_without_next(&mut self, number: u64, status: Status, reason: Option<Why>) {
         self.record(Event::Finished { number, status, reason, at: self.now });
+        self.start_next();
     }
 }

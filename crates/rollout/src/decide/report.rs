@@ -68,7 +68,8 @@ impl Draft {
         let awaiting = self.slot.active().is_some_and(|active| {
             matches!(
                 active.phase,
-                Phase::Moving(Act::Routing(_)) | Phase::RollingBack { back: Back::Routing(_), .. }
+                Phase::Moving(Act::Routing(_) | Act::Sealing(_))
+                    | Phase::RollingBack { back: Back::Routing(_), .. }
             )
         });
         let Some(routing) = self.slot.routing.as_ref().filter(|_| !awaiting) else { return };

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Change, MeasureOf, Status, Timer};
 use crate::{
-    CheckOutcome, Drained, Gate, Instance, Observed, Report, RunSpec, SlotId, Stats, Strategy,
+    CheckOutcome, Drained, Gate, Instance, Observed, Report, RunSpec, SlotId, Stats, Strategy, Trip,
 };
 
 /// What can be asked of a slot, and what comes back from what it asked for.
@@ -130,16 +130,17 @@ pub enum Outcome {
 }
 
 /// A route that will not come to be by trying again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteFailure {
-    /// Somebody acts under a newer fence, or the guard forbids it.
-    Stale {
-        reason: String,
-    },
-    Invalid {
-        reason: String,
-    },
+    /// Somebody acts under a newer fence.
+    #[error("{reason}")]
+    Stale { reason: String },
+    #[error("{reason}")]
+    Invalid { reason: String },
+    /// The guard has taken the revision out, under the same fence.
+    #[error("the guard tripped: {} of {} requests failed", .trip.failed, .trip.requests)]
+    Tripped { trip: Box<Trip> },
 }
 
 /// Why a command changes nothing.

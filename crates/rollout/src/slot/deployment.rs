@@ -84,6 +84,8 @@ pub enum Act {
     Routing(Sequence),
     Draining(Vec<InstanceId>),
     Stopping,
+    /// Every step is done: the route in which nothing of the old revision is left.
+    Sealing(Sequence),
 }
 
 /// What a way back waits for, in this order.
@@ -307,6 +309,9 @@ impl Deployment {
             Phase::Queued => Status::Queued,
             Phase::Moving(Act::Ensuring) if !self.verified => Status::Provisioning,
             Phase::Moving(Act::Checking(_)) => Status::Verifying,
+            Phase::Moving(Act::Sealing(_)) if !self.request.strategy.soak().is_zero() => {
+                Status::Soaking
+            }
             Phase::Moving(_) if self.weight() == Some(Weight::FULL) => Status::Promoting,
             Phase::Moving(_) => Status::Progressing,
             Phase::Holding { .. } | Phase::Measuring if self.paused.is_some() => Status::Paused,

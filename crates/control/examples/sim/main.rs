@@ -14,52 +14,58 @@ use simulation::{Tally, simulate};
 /// From so many seeds on everything must have occurred.
 const ENOUGH: u64 = 200;
 
+/// How much of its trace a violation shows.
+const TRACE_LINES: usize = 40;
+
 fn main() -> ExitCode {
-    let (first, count) = match arguments() {
-        Some(arguments) => arguments,
-        None => {
-            println!("usage: sim [--seed N] [--seeds COUNT]");
-            return ExitCode::from(2);
-        }
+    let Some(wanted) = Wanted::read() else {
+        println!("usage: sim [--seed N] [--seeds COUNT] [--trace LINES]");
+        return ExitCode::from(2);
     };
     let mut tally = Tally::default();
-    for seed in first..first + count {
-        let outcome = simulate(seed);
+    for seed in wanted.first..wanted.first + wanted.count {
+        let outcome = simulate(seed, wanted.trace.unwrap_or(TRACE_LINES));
+        if outcome.violation.is_some() || wanted.trace.is_some() {
+            outcome.trace.iter().for_each(|line| println!("{line}"));
+        }
         if let Some(violation) = outcome.violation {
-            outcome_line(&violation.trace);
-            println!("violation at seed {seed}: {}", violation.what);
+            println!("violation at seed {seed}: {violation}");
             println!("replay: cargo xtask sim --seed {seed}");
             return ExitCode::FAILURE;
         }
-        if count == 1 {
+        if wanted.count == 1 {
             println!("seed {seed}: digest {:016x}", outcome.digest);
         }
         tally.add(outcome.tally);
     }
     println!("{tally}");
-    let gaps = if count >= ENOUGH { tally.gaps() } else { vec![] };
+    let gaps = if wanted.count >= ENOUGH { tally.gaps() } else { vec![] };
     gaps.iter().for_each(|gap| println!("gap: {gap}"));
     let (events, faults) = (tally.events, tally.faults());
-    println!("sim: {count} seeds, {events} events, {faults} faults, 0 violations");
+    println!("sim: {} seeds, {events} events, {faults} faults, 0 violations", wanted.count);
     if gaps.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn outcome_line(trace: &[String]) {
-    for line in trace {
-        println!("{line}");
-    }
+struct Wanted {
+    first: u64,
+    count: u64,
+    /// The last lines of each trace, whatever comes of it.
+    trace: Option<usize>,
 }
 
-fn arguments() -> Option<(u64, u64)> {
-    let (mut seed, mut seeds) = (1, 1);
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        let value = words.next()?.parse().ok()?;
-        match word.as_str() {
-            "--seed" => seed = value,
-            "--seeds" => seeds = value,
-            _ => return None,
+impl Wanted {
+    fn read() -> Option<Self> {
+        let mut wanted = Self { first: 1, count: 1, trace: None };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            let value: u64 = words.next()?.parse().ok()?;
+            match word.as_str() {
+                "--seed" => wanted.first = value,
+                "--seeds" => wanted.count = value,
+                "--trace" => wanted.trace = Some(usize::try_from(value).ok()?),
+                _ => return None,
+            }
         }
+        Some(wanted)
     }
-    Some((seed, seeds))
 }

@@ -81,11 +81,11 @@ impl Edge {
             }
             trip = current.trip.clone().filter(|trip| trip.fence == route.fence);
         }
-        let gives_back = trip.as_ref().is_some_and(|trip| {
+        let gives_back = |trip: &&Trip| {
             route.groups.iter().any(|g| g.revision == trip.revision && g.weight > Weight::ZERO)
-        });
-        if gives_back {
-            return Err(RouteFailure::Invalid { reason: "the guard took it out".to_owned() });
+        };
+        if let Some(trip) = trip.as_ref().filter(gives_back) {
+            return Err(RouteFailure::Tripped { trip: Box::new(trip.clone()) });
         }
         let routed = Routed { route: route.clone(), trip };
         let observed = routed.observed();

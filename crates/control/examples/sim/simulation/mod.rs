@@ -20,17 +20,13 @@ pub struct Outcome {
     /// Of everything that happened in it, in order.
     pub digest: u64,
     pub tally: Tally,
-    pub violation: Option<Violation>,
-}
-
-/// A promise that was broken, and how it came to it.
-pub struct Violation {
-    pub what: String,
+    /// The promise that was broken.
+    pub violation: Option<String>,
     /// The last inputs, oldest first.
     pub trace: Vec<String>,
 }
 
-/// Simulates the world of a seed until it comes to rest.
-pub fn simulate(seed: u64) -> Outcome {
-    world::World::new(seed).run()
+/// Simulates the world of a seed until it comes to rest, and keeps the last lines of its trace.
+pub fn simulate(seed: u64, trace_max: usize) -> Outcome {
+    world::World::new(seed, trace_max).run()
 }

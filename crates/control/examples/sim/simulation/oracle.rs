@@ -128,8 +128,7 @@ impl Oracle {
         let last = self.steps.insert(key, step);
         let follows = match last {
             None => step == 0,
-            // An analysis step is begun anew after a person looked at it.
-            Some(last) => step == last + 1 || step == last || (full && step > last),
+            Some(last) => step == last + 1 || (full && step > last),
         };
         if follows {
             Ok(())

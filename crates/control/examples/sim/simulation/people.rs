@@ -283,8 +283,12 @@ impl World {
                 Phase::Gated => {
                     SlotCommand::Approve { number: None, roles: vec![Role::Owner, Role::Admin] }
                 }
-                _ if deployment.paused.is_some() => SlotCommand::Resume,
+                // Nothing to go by will come: somebody decides.
                 Phase::Holding { until: None, .. } => SlotCommand::Promote { full: false },
+                Phase::Measuring if deployment.paused.is_some() => {
+                    SlotCommand::Promote { full: false }
+                }
+                _ if deployment.paused.is_some() => SlotCommand::Resume,
                 _ => continue,
             };
             let who = PEOPLE[self.rng.below(PEOPLE.len())];

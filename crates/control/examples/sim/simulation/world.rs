@@ -8,6 +8,7 @@ use grit_rollout::slot::Command as SlotCommand;
 use grit_rollout::{Report, Route, SlotId};
 use grit_types::{Actor, EffectId, Tenant, Timestamp};
 
+use super::Outcome;
 use super::carry::Call;
 use super::edge::Edge;
 use super::oracle::Oracle;
@@ -17,15 +18,12 @@ use super::scenario::{Act, SPAN_MS, Scenario};
 use super::store::Store;
 use super::tally::{self, Fault, Tally};
 use super::target::{Due, Target};
-use super::{Outcome, Violation};
 
 /// When every world begins.
 const BEGIN: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 /// How long after the last planned act a world may take to come to rest.
 const REST_MS_MAX: u64 = 1_800_000;
-/// How many of the last inputs a violation shows.
-const TRACE_MAX: usize = 40;
-/// And how much of each.
+/// How much of an input a line of the trace shows.
 const LINE_MAX: usize = 260;
 
 /// What happens next, and to whom.
@@ -54,6 +52,19 @@ pub(super) enum Item {
     Boot,
     /// Somebody looks whether anything waits for a person.
     Tidy,
+}
+
+impl Item {
+    /// What a reader of the trace wants to know of it.
+    fn describe(&self, line: &mut Short) -> std::fmt::Result {
+        match self {
+            Self::Ask(_, Query::Append(append)) => {
+                write!(line, "append to {}:", append.stream)?;
+                append.events.iter().try_for_each(|e| write!(line, " {} {}", e.kind, e.data))
+            }
+            _ => write!(line, "{self:?}"),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -105,12 +116,14 @@ pub(super) struct World {
     last_report: Timestamp,
     pub broken: Option<String>,
     pub rested: bool,
+    /// The last inputs, at most so many.
     trace: VecDeque<String>,
+    trace_max: usize,
     digest: u64,
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, trace_max: usize) -> Self {
         let mut rng = Rng::new(seed);
         let scenario = Scenario::draw(&mut rng);
         let mut world = Self {
@@ -138,6 +151,7 @@ impl World {
             broken: None,
             rested: false,
             trace: VecDeque::new(),
+            trace_max,
             digest: 0xcbf2_9ce4_8422_2325,
         };
         for (after, act) in world.scenario.acts.clone() {
@@ -166,9 +180,12 @@ impl World {
             self.inspect_rest();
         }
         self.tally.events = self.oracle.events();
-        let trace = self.trace.into();
-        let violation = self.broken.map(|what| Violation { what, trace });
-        Outcome { digest: self.digest, tally: self.tally, violation }
+        Outcome {
+            digest: self.digest,
+            tally: self.tally,
+            violation: self.broken,
+            trace: self.trace.into(),
+        }
     }
 
     /// A promise is broken; the first one counts.
@@ -374,12 +391,12 @@ impl World {
     fn note(&mut self, item: &Item) {
         let mut line = Short(format!("{:>8} ", self.now.since(BEGIN).as_millis()));
         // Too long a line is cut, and that is its only error.
-        let _ = write!(line, "{item:?}");
+        let _ = item.describe(&mut line);
         for byte in line.0.bytes() {
             self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         self.trace.push_back(line.0);
-        if self.trace.len() > TRACE_MAX {
+        if self.trace.len() > self.trace_max {
             self.trace.pop_front();
         }
     }

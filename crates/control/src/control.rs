@@ -7,8 +7,8 @@ use grit_rollout::config::{Config, Wanted};
 use grit_rollout::slot::{Command as SlotCommand, Trigger};
 use grit_rollout::{Report, SlotId};
 use grit_types::{
-    Actor, Clock, CommitId, DeploymentId, Digest, Entropy, Environment, Revision, Role, RunId,
-    Service, Tenant,
+    Actor, Clock, CommitId, DeploymentId, Digest, Entropy, Environment, RefName, Revision, Role,
+    RunId, Service, Tenant,
 };
 use serde::de::DeserializeOwned;
 
@@ -31,10 +31,13 @@ pub enum ControlError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Source(#[from] SourceError),
-    #[error("there is no version `{version}`{}", listed(.known))]
+    #[error("there is no version `{version}`{}", listed(.version, .known))]
     UnknownVersion { version: String, known: Vec<String> },
-    #[error("{kind} `{name}` is not in grit.yaml{}", listed(.known))]
+    #[error("{kind} `{name}` is not in grit.yaml of that version{}", listed(.name, .known))]
     Unknown { kind: &'static str, name: String, known: Vec<String> },
+    /// `known`: as they are typed.
+    #[error("nothing was ever deployed as `{slot}`{}", listed(.slot, .known))]
+    UnknownSlot { slot: String, known: Vec<String> },
     #[error("{version} has no built artifact for `{image}`{hint}")]
     NotBuilt { version: String, image: String, hint: String },
     #[error("commit {0} has no grit.yaml")]
@@ -47,9 +50,21 @@ pub enum ControlError {
     Panicked,
 }
 
-fn listed(known: &[String]) -> String {
-    if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) }
+/// What there is, and what was probably meant.
+fn listed(name: &str, known: &[String]) -> String {
+    let all = match known {
+        [] => "there is none yet".to_owned(),
+        [one] => format!("there is only {one}"),
+        several => format!("there are {}", several.join(", ")),
+    };
+    match grit_diag::suggest(name, known.iter().map(String::as_str)) {
+        Some(meant) => format!("; did you mean `{meant}`? ({all})"),
+        None => format!("; {all}"),
+    }
 }
+
+/// Versions that are named where one is not found.
+const VERSIONS_LISTED_MAX: usize = 10;
 
 /// The control plane, as one thing to ask.
 #[derive(Clone)]
@@ -73,17 +88,19 @@ pub struct Deploy {
     pub version: String,
     /// Strategy by name; none: that of `grit.yaml`.
     pub strategy: Option<String>,
+    /// What it is called; the same is deployed once. None: anew.
+    pub id: Option<DeploymentId>,
 }
 
-/// What a person does to a slot.
+/// What a person does to a slot. What makes a deployment takes its id: the same is made once.
 #[derive(Clone, Debug)]
 pub enum Steer {
     Promote { full: bool },
     Pause,
     Resume,
     Abort { reason: String },
-    Retry,
-    Rollback { to: Option<Revision> },
+    Retry { id: Option<DeploymentId> },
+    Rollback { to: Option<Revision>, id: Option<DeploymentId> },
     Approve { number: Option<u64>, roles: Vec<Role> },
     Reject { number: Option<u64>, reason: String },
 }
@@ -164,18 +181,32 @@ impl Control {
         steer: Steer,
         actor: Actor,
     ) -> Result<Receipt, ControlError> {
-        let id = DeploymentId::new(self.clock.now(), self.entropy.as_ref());
+        if request::current(self.journal.as_ref(), slot).await?.is_none() {
+            return Err(self.unknown(slot).await?);
+        }
         let command = match steer {
             Steer::Promote { full } => SlotCommand::Promote { full },
             Steer::Pause => SlotCommand::Pause,
             Steer::Resume => SlotCommand::Resume,
             Steer::Abort { reason } => SlotCommand::Abort { reason },
-            Steer::Retry => SlotCommand::Retry { id },
-            Steer::Rollback { to } => SlotCommand::Rollback { to, id },
+            Steer::Retry { id } => SlotCommand::Retry { id: self.called(id) },
+            Steer::Rollback { to, id } => SlotCommand::Rollback { to, id: self.called(id) },
             Steer::Approve { number, roles } => SlotCommand::Approve { number, roles },
             Steer::Reject { number, reason } => SlotCommand::Reject { number, reason },
         };
         self.submit(slot.stream(), Command::Slot(command), actor).await
+    }
+
+    fn called(&self, id: Option<DeploymentId>) -> DeploymentId {
+        id.unwrap_or_else(|| DeploymentId::new(self.clock.now(), self.entropy.as_ref()))
+    }
+
+    async fn unknown(&self, slot: &SlotId) -> Result<ControlError, ControlError> {
+        let slots = self.slots(Some(slot.repo.to_string())).await?;
+        let typed = |service: &Service, environment| format!("{service} --env {environment}");
+        let known = slots.iter().map(|slot| typed(&slot.service, &slot.environment)).collect();
+        let slot = typed(&slot.service, &slot.environment);
+        Ok(ControlError::UnknownSlot { slot, known })
     }
 
     /// Takes what a target or a router noticed; never waits.
@@ -197,7 +228,7 @@ impl Control {
         let config = self.configuration(&deploy.at, &commit).await?;
         let image = image_of(&config, &deploy)?;
         let artifact = self.artifact(&deploy, &commit, &image).await?;
-        let Deploy { at, service, environment, version, strategy } = deploy;
+        let Deploy { at, service, environment, version, strategy, id } = deploy;
         let slot =
             SlotId { tenant: at.tenant.clone(), repo: at.repo.clone(), environment, service };
         let current = request::current(self.journal.as_ref(), &slot).await?;
@@ -207,7 +238,7 @@ impl Control {
             .blocking(move |s| s.changes(&place, from.as_ref(), &to, request::CHANGES_MAX))
             .await?;
         let authors = request::authors(self.journal.as_ref(), &at, &commit, &changes).await?;
-        let id = DeploymentId::new(self.clock.now(), self.entropy.as_ref());
+        let id = self.called(id);
         let requested_by = actor.principal.clone();
         let trigger = Trigger::Manual;
         let wanted =
@@ -217,7 +248,8 @@ impl Control {
             return Err(ControlError::NotFound(format!("{slot} is not in grit.yaml")));
         };
         if let Some(name) = strategy {
-            let known = config.strategies.keys().cloned().collect();
+            let built_in = ["rolling", "canary"].map(str::to_owned);
+            let known = config.strategies.keys().cloned().chain(built_in).collect();
             request.strategy = config.strategy(&name).ok_or(ControlError::Unknown {
                 kind: "strategy",
                 name,
@@ -243,10 +275,27 @@ impl Control {
         if let Some(commit) = self.blocking(move |s| s.resolve(&place, &text)).await? {
             return Ok(commit);
         }
+        let known = self.versions(at).await?;
+        Err(ControlError::UnknownVersion { version: version.to_owned(), known })
+    }
+
+    /// What was pushed last, newest first, and then other tags.
+    async fn versions(&self, at: &RepoId) -> Result<Vec<String>, ControlError> {
+        let pushed = self.commits(at, VERSIONS_LISTED_MAX).await?;
+        let called = |view: &CommitView| {
+            let refs: Vec<RefName> = view.state.refs.iter().cloned().collect();
+            request::version(&refs, &view.commit)
+        };
+        let mut known: Vec<String> = pushed.iter().map(called).collect();
         let place = at.clone();
         let tags = self.blocking(move |source| source.tags(&place)).await?;
-        let known = tags.into_iter().map(|(name, _)| name).take(10).collect();
-        Err(ControlError::UnknownVersion { version: version.to_owned(), known })
+        for (name, _) in tags.into_iter().rev() {
+            if !known.contains(&name) {
+                known.push(name);
+            }
+        }
+        known.truncate(VERSIONS_LISTED_MAX);
+        Ok(known)
     }
 
     async fn configuration(&self, at: &RepoId, commit: &CommitId) -> Result<Config, ControlError> {

@@ -13,10 +13,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
-use crate::compose::DataFolder;
+use crate::compose::{DataFolder, OsEntropy};
 use crate::exit::{Exit, Failure};
-use grit_types::chain;
+use grit_types::{Entropy, chain};
 
+/// What asks twice with one key gets one answer.
+const KEY: &str = "Idempotency-Key";
 /// An answer is never larger than this.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -52,7 +54,7 @@ impl Client {
 
     /// `GET`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.json(Method::GET, path, &()).await
+        self.json(Method::GET, path, &(), None).await
     }
 
     /// `POST` of a JSON body.
@@ -61,12 +63,25 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
-        self.json(Method::POST, path, body).await
+        self.json(Method::POST, path, body, None).await
+    }
+
+    /// `POST` of what must be done once: under a key of its own, and asked again with the same one
+    /// where the connection is lost before the answer.
+    pub async fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let mut bytes = [0; 16];
+        OsEntropy.fill(&mut bytes);
+        let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.json(Method::POST, path, body, Some(&key)).await
     }
 
     /// `GET` of bytes as they are.
     pub async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
-        self.call(Method::GET, path, Bytes::new()).await
+        self.call(Method::GET, path, Bytes::new(), None).await
     }
 
     async fn json<T: DeserializeOwned>(
@@ -74,9 +89,10 @@ impl Client {
         method: Method,
         path: &str,
         body: &impl Serialize,
+        key: Option<&str>,
     ) -> Result<T, Failure> {
         let body = if method == Method::GET { vec![] } else { encoded(body)? };
-        let bytes = self.call(method, path, body.into()).await?;
+        let bytes = self.call(method, path, body.into(), key).await?;
         serde_json::from_slice(&bytes).map_err(|error| {
             Failure::environment(format!(
                 "the server at {} answers something else: {error}",
@@ -86,8 +102,19 @@ impl Client {
         })
     }
 
-    async fn call(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Failure> {
-        let (status, bytes) = self.exchange(method, path, body).await.map_err(|error| {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        key: Option<&str>,
+    ) -> Result<Bytes, Failure> {
+        let ask = || self.exchange(method.clone(), path, body.clone(), key);
+        let mut answer = ask().await;
+        if answer.is_err() && key.is_some() {
+            answer = ask().await;
+        }
+        let (status, bytes) = answer.map_err(|error| {
             Failure::environment(format!(
                 "the control process at {} cannot be reached: {}",
                 self.address,
@@ -103,6 +130,7 @@ impl Client {
         method: Method,
         path: &str,
         body: Bytes,
+        key: Option<&str>,
     ) -> Result<(hyper::StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(&self.address).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -110,8 +138,9 @@ impl Client {
             .method(method)
             .uri(path)
             .header(HOST, &self.address)
-            .header(AUTHORIZATION, format!("Bearer {}", self.token))
-            .body(Full::new(body))?;
+            .header(AUTHORIZATION, format!("Bearer {}", self.token));
+        let request = key.into_iter().fold(request, |request, key| request.header(KEY, key));
+        let request = request.body(Full::new(body))?;
         let exchange = async move {
             let response = sender.send_request(request).await?;
             let status = response.status();

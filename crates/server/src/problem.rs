@@ -59,10 +59,14 @@ impl From<ControlError> for Problem {
         let detail = chain(&error);
         match &error {
             ControlError::Submit(error) => submit(error, detail),
-            ControlError::UnknownVersion { .. } | ControlError::NotFound(_) => {
-                Self::not_found(detail)
+            ControlError::NotFound(_) => Self::not_found(detail),
+            ControlError::UnknownVersion { version, .. } => Self::not_found(detail)
+                .hint(format!("a version is a tag, a branch or a commit that was pushed: `git push grit {version}`")),
+            ControlError::Unknown { .. } => Self::not_found(detail)
+                .hint("`grit.yaml` is read at the version that is deployed: is it the right one?"),
+            ControlError::UnknownSlot { .. } => {
+                Self::not_found(detail).hint("`grit status` shows what runs where")
             }
-            ControlError::Unknown { .. } => Self::not_found(detail).hint("see grit.yaml"),
             ControlError::NotBuilt { .. } => Self::new(StatusCode::NOT_FOUND, "not_built", detail)
                 .hint("`grit status` shows what was pushed and built"),
             ControlError::NoConfig(_) => {

@@ -21,7 +21,7 @@ pub async fn run(options: &Deploy, place: &Place, ui: &Ui) -> Result<Exit, Failu
         "version": options.version,
         "strategy": options.strategy,
     });
-    let view: DeploymentView = client.post("/deploy", &body).await?;
+    let view: DeploymentView = client.post_once("/deploy", &body).await?;
     if options.watch {
         return watch(&client, view, ui).await;
     }

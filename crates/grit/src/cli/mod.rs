@@ -12,6 +12,7 @@ mod hook;
 mod init;
 mod issue;
 mod logs;
+mod named;
 mod place;
 mod rollback;
 mod rollout;

@@ -14,7 +14,7 @@ pub async fn run(options: &Rollback, place: &Place, ui: &Ui) -> Result<Exit, Fai
         "environment": options.environment,
         "to": options.revision,
     });
-    let view: DeploymentView = client.post("/deploy/rollback", &body).await?;
+    let view: DeploymentView = client.post_once("/deploy/rollback", &body).await?;
     if options.watch {
         return watch(&client, view, ui).await;
     }

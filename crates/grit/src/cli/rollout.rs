@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::args::{Of, Rollout, RolloutVerb};
 use super::deploy::line;
+use super::named;
 use super::place::Place;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -41,7 +42,11 @@ pub async fn steer(
     body: &Value,
 ) -> Result<Value, Failure> {
     let path = format!("/api/v1/slots/{}/{}/{verb}", to.environment, to.service);
-    client.post(&path, body).await
+    match verb {
+        // It makes a deployment, and of those one.
+        "retry" => client.post_once(&path, body).await,
+        _ => client.post(&path, body).await,
+    }
 }
 
 /// The newest deployment of a slot.
@@ -59,6 +64,12 @@ pub async fn newest(client: &Client, of: &Meant) -> Result<DeploymentView, Failu
 /// The rollout that is meant: the one named, else the only one that is in progress.
 async fn meant(client: &Client, of: &Of, ended: bool) -> Result<Meant, Failure> {
     let slots: Vec<SlotView> = client.get("/api/v1/slots").await?;
+    if let Some(target) = &of.target {
+        named::service(target, &slots)?;
+    }
+    if let Some(name) = &of.environment {
+        named::environment(name.as_str(), &slots)?;
+    }
     let matches = |slot: &&SlotView| {
         let deployment = slot.deployment.as_ref();
         let named = of.target.as_ref().is_none_or(|target| {

@@ -3,6 +3,7 @@ use serde::Serialize;
 
 use super::args::Status;
 use super::deploy::line;
+use super::named;
 use super::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, table};
@@ -15,8 +16,11 @@ struct Overview {
 
 pub async fn run(options: &Status, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let client = place.client()?;
-    let narrow = options.environment.as_ref().map(|name| format!("?environment={name}"));
-    let slots = client.get(&format!("/api/v1/slots{}", narrow.unwrap_or_default())).await?;
+    let mut slots: Vec<SlotView> = client.get("/api/v1/slots").await?;
+    if let Some(name) = options.environment.as_ref().filter(|_| !slots.is_empty()) {
+        named::environment(name.as_str(), &slots)?;
+        slots.retain(|slot| slot.environment == *name);
+    }
     let commits = client.get("/api/v1/commits?limit=5").await?;
     ui.data(&Overview { slots, commits }, text);
     Ok(Exit::Done)

@@ -1,9 +1,12 @@
 //! The binary, as people and programs use it: real processes, real repositories, real ports.
 
+mod asking;
 mod demonstrating;
 mod env;
 mod initialising;
 mod issuing;
+mod living;
+mod misbehaving;
 mod quick_start;
 mod refusing;
 mod running;

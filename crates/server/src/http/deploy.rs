@@ -9,7 +9,7 @@ use grit_rollout::SlotId;
 use grit_types::{DeploymentId, Environment, Revision, Service};
 use serde::Deserialize;
 
-use super::extract::{Body, Caller};
+use super::extract::{Body, Caller, Key};
 use super::{App, Shared};
 use crate::{Action, Problem};
 
@@ -39,23 +39,48 @@ pub(super) struct Back {
 pub(super) async fn deploy(
     State(app): Shared,
     caller: Caller,
+    key: Key,
     Body(wanted): Body<Wanted>,
 ) -> Result<(StatusCode, Json<DeploymentView>), Problem> {
     let actor = caller.may(Action::Deploy)?.actor();
+    let id = key.deployment(&actor);
+    if let Some(known) = known(&app, id).await? {
+        let same = (&known.service, &known.environment, &known.version)
+            == (&wanted.service, &wanted.environment, &wanted.version);
+        return if same { Ok((StatusCode::CREATED, Json(known))) } else { Err(other_use()) };
+    }
     let Wanted { service, environment, version, strategy, .. } = wanted;
-    let deploy = Deploy { at: app.at(), service, environment, version, strategy };
+    let deploy = Deploy { at: app.at(), service, environment, version, strategy, id };
     let id = app.control.deploy(deploy, actor).await?;
     Ok((StatusCode::CREATED, Json(view(&app, id).await?)))
+}
+
+async fn known(app: &App, id: Option<DeploymentId>) -> Result<Option<DeploymentView>, Problem> {
+    match id {
+        Some(id) => Ok(app.control.deployment(id).await?),
+        None => Ok(None),
+    }
+}
+
+fn other_use() -> Problem {
+    let detail = "this Idempotency-Key made another deployment already";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "key_used", detail).hint("use a new key")
 }
 
 pub(super) async fn rollback(
     State(app): Shared,
     caller: Caller,
+    key: Key,
     Body(back): Body<Back>,
 ) -> Result<Json<DeploymentView>, Problem> {
     let actor = caller.may(Action::Steer)?.actor();
     let slot = slot(&app, &back).await?;
-    app.control.steer(&slot, Steer::Rollback { to: back.to }, actor).await?;
+    let id = key.deployment(&actor);
+    if let Some(known) = known(&app, id).await? {
+        let same = (&known.service, &known.environment) == (&slot.service, &slot.environment);
+        return if same { Ok(Json(known)) } else { Err(other_use()) };
+    }
+    app.control.steer(&slot, Steer::Rollback { to: back.to, id }, actor).await?;
     let scope = format!("{}/{}/{}", slot.repo, slot.environment, slot.service);
     let newest = app.control.deployments(Some(scope), 1).await?.pop();
     newest.map(Json).ok_or_else(|| Problem::not_found("nothing was ever deployed there"))

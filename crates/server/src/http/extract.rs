@@ -3,6 +3,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use grit_types::{Actor, DeploymentId, Timestamp};
 use serde::de::DeserializeOwned;
 
 use super::App;
@@ -37,6 +38,36 @@ impl FromRequestParts<Arc<App>> for Caller {
             Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "a valid token is needed")
                 .hint("set GRIT_TOKEN, or ask an owner for `grit token create`")
         })
+    }
+}
+
+/// `Idempotency-Key`: what asks twice with one key gets one deployment. Quotes, as
+/// draft-ietf-httpapi-idempotency-key-header writes them, belong to no key.
+pub(super) struct Key(Option<String>);
+
+/// A key is never longer than this.
+const KEY_BYTES_MAX: usize = 255;
+
+impl Key {
+    /// The id that follows from the key and from who asks; none without a key. It begins with no
+    /// time, because the same must follow at any time.
+    pub(super) fn deployment(&self, actor: &Actor) -> Option<DeploymentId> {
+        let seed = format!("idempotency-key/{}/{}", actor.principal, self.0.as_ref()?);
+        Some(DeploymentId::derived(Timestamp::from_millis(0), seed.as_bytes()))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Key {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let key = value.to_str().unwrap_or_default().trim_matches('"');
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            let wanted = format!("Idempotency-Key takes 1 to {KEY_BYTES_MAX} characters of ASCII");
+            return Err(Problem::bad_request(wanted));
+        }
+        Ok(Self(Some(key.to_owned())))
     }
 }
 

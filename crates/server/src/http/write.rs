@@ -7,7 +7,7 @@ use grit_types::{Digest, Principal, Revision, Role};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::extract::{Body, Caller};
+use super::extract::{Body, Caller, Key};
 use crate::{Action, Grant, NewToken, Problem};
 
 #[derive(Deserialize)]
@@ -95,6 +95,7 @@ pub(super) async fn create_token(
 pub(super) async fn steer(
     State(app): Shared,
     caller: Caller,
+    key: Key,
     Path((environment, service, verb)): Path<(String, String, String)>,
     Body(body): Body<SteerBody>,
 ) -> Result<Json<Written>, Problem> {
@@ -109,13 +110,14 @@ pub(super) async fn steer(
         Grant::Job { .. } => vec![],
     };
     let SteerBody { full, reason, to, number } = body;
+    let id = key.deployment(&grant.actor());
     let steer = match verb.as_str() {
         "promote" => Steer::Promote { full },
         "pause" => Steer::Pause,
         "resume" => Steer::Resume,
         "abort" => Steer::Abort { reason },
-        "retry" => Steer::Retry,
-        "rollback" => Steer::Rollback { to },
+        "retry" => Steer::Retry { id },
+        "rollback" => Steer::Rollback { to, id },
         "approve" => Steer::Approve { number, roles },
         "reject" => Steer::Reject { number, reason },
         _ => return Err(Problem::not_found(format!("there is no verb `{verb}`"))),

@@ -1,5 +1,6 @@
 //! What people and programs ask of the control plane.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grit_ledger::{Journal, RowQuery, StorageError, StreamId};
@@ -8,7 +9,7 @@ use grit_rollout::slot::{Command as SlotCommand, Trigger};
 use grit_rollout::{Report, SlotId};
 use grit_types::{
     Actor, Clock, CommitId, DeploymentId, Digest, Entropy, Environment, RefName, Revision, Role,
-    RunId, Service, Tenant,
+    RunId, Sequence, Service, Tenant,
 };
 use serde::de::DeserializeOwned;
 
@@ -62,6 +63,9 @@ fn listed(name: &str, known: &[String]) -> String {
         None => format!("; {all}"),
     }
 }
+
+/// What [`Control::can_record`] writes is no consumer's position.
+const PROBE: &str = "probe";
 
 /// Versions that are named where one is not found.
 const VERSIONS_LISTED_MAX: usize = 10;
@@ -147,6 +151,35 @@ impl Control {
     ) -> Result<Receipt, ControlError> {
         let command = Command::Repo(repo::Command::Push { updates });
         self.submit(at.stream(), command, actor).await
+    }
+
+    /// Takes note of refs that nobody told of: a push whose hook died, or found nobody. Answers
+    /// how many there were.
+    pub async fn missed(
+        &self,
+        at: &RepoId,
+        refs: Vec<(RefName, CommitId)>,
+        actor: Actor,
+    ) -> Result<usize, ControlError> {
+        let commits = self.commits(at, 0).await?.into_iter();
+        let known: BTreeMap<_, _> = commits.map(|view| (view.commit, view.state.refs)).collect();
+        let missed = |(name, commit): &(RefName, CommitId)| {
+            known.get(commit).is_none_or(|refs| !refs.contains(name))
+        };
+        let update = |(name, commit)| RefUpdate { name, old: None, new: Some(commit) };
+        let updates: Vec<RefUpdate> = refs.into_iter().filter(missed).map(update).collect();
+        let count = updates.len();
+        if count > 0 {
+            self.push(at, updates, actor).await?;
+        }
+        Ok(count)
+    }
+
+    /// Whether something could be recorded now; it writes a few bytes to find out.
+    pub async fn can_record(&self) -> Result<(), ControlError> {
+        let now = u64::try_from(self.clock.now().millis()).unwrap_or_default();
+        self.journal.cursor(PROBE, Some(Sequence(now))).await?;
+        Ok(())
     }
 
     /// Takes note of an artifact that a job pushed.
@@ -289,7 +322,7 @@ impl Control {
         let mut known: Vec<String> = pushed.iter().map(called).collect();
         let place = at.clone();
         let tags = self.blocking(move |source| source.tags(&place)).await?;
-        for (name, _) in tags.into_iter().rev() {
+        for (name, _) in tags {
             if !known.contains(&name) {
                 known.push(name);
             }

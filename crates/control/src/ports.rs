@@ -11,7 +11,7 @@ pub trait Source: Send + Sync {
     /// The commit that a tag, a branch or a commit id (or a prefix of one) names.
     fn resolve(&self, at: &RepoId, revision: &str) -> Result<Option<CommitId>, SourceError>;
 
-    /// The tags, newest first.
+    /// The tags, the last by name first.
     fn tags(&self, at: &RepoId) -> Result<Vec<(String, CommitId)>, SourceError>;
 
     /// A file's bytes, where the commit has it.

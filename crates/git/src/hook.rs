@@ -26,10 +26,14 @@ pub struct RefUpdate {
     pub name: RefName,
 }
 
-/// Makes every push into a bare repository that Grit owns run
-/// `GRIT hook post-receive --data DATA` in it, with the lines of [`parse`] on standard input.
+/// What is run before a push is taken, and may refuse it, and what is run after it (githooks(5)).
+const HOOKS: [&str; 2] = ["pre-receive", "post-receive"];
+
+/// Makes every push into a bare repository that Grit owns run `GRIT hook NAME --data DATA` in it,
+/// with the lines of [`parse`] on standard input: as `pre-receive`, which refuses the push by
+/// failing, and as `post-receive`, once its refs stand.
 ///
-/// Both paths must be absolute. A hook that was there is replaced.
+/// Both paths must be absolute. Hooks that were there are replaced.
 pub fn install(repository: &Repository, grit: &Path, data: &Path) -> Result<(), GitError> {
     for path in [grit, data] {
         if !path.is_absolute() {
@@ -39,13 +43,13 @@ pub fn install(repository: &Repository, grit: &Path, data: &Path) -> Result<(), 
     }
     let hooks = repository.common_dir().join("hooks");
     create_folders(&hooks)?;
-    replace(&hooks.join("post-receive"), &script(grit, data), 0o755)
+    HOOKS.iter().try_for_each(|name| replace(&hooks.join(name), &script(name, grit, data), 0o755))
 }
 
-fn script(grit: &Path, data: &Path) -> Vec<u8> {
-    let mut script = b"#!/bin/sh\n# Written by Grit: tells it what was pushed.\nexec ".to_vec();
+fn script(name: &str, grit: &Path, data: &Path) -> Vec<u8> {
+    let mut script = b"#!/bin/sh\n# Written by Grit: tells it what is pushed.\nexec ".to_vec();
     script.extend(quoted(grit));
-    script.extend(b" hook post-receive --data ");
+    script.extend(format!(" hook {name} --data ").as_bytes());
     script.extend(quoted(data));
     script.push(b'\n');
     script

@@ -79,6 +79,11 @@ impl Client {
         self.json(Method::POST, path, body, Some(&key)).await
     }
 
+    /// `POST` of a JSON body, whose answer tells nothing more.
+    pub async fn tell(&self, path: &str, body: &impl Serialize) -> Result<(), Failure> {
+        self.call(Method::POST, path, encoded(body)?.into(), None).await.map(drop)
+    }
+
     /// `GET` of bytes as they are.
     pub async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
         self.call(Method::GET, path, Bytes::new(), None).await

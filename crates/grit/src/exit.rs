@@ -50,8 +50,16 @@ impl Failure {
     }
 
     /// The same, with everything that caused it.
-    pub fn because(message: &str, error: &dyn std::error::Error) -> Self {
-        Self::environment(format!("{message}: {}", chain(error)))
+    pub fn because(message: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        let failure = Self::environment(format!("{message}: {}", chain(error)));
+        if grit_host::durable::is_full(error) { failure.full() } else { failure }
+    }
+
+    /// The same: a disk is full.
+    #[must_use]
+    pub fn full(self) -> Self {
+        let hint = "make room on the disk, and do it again; nothing that was acknowledged is lost";
+        Self { code: "disk_full".to_owned(), ..self.hint(hint) }
     }
 
     /// With the next command to type.

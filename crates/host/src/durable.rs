@@ -12,6 +12,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Only the owner may read what is written here: records name commands, logs hold their output.
 pub(crate) const FILE_MODE: u32 = 0o600;
 
+/// Whether it comes to a disk, or somebody's share of it, that is full.
+pub fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let full = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    };
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref().is_some_and(full) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// Replaces `path` by a file with these bytes: a reader sees the old file or the new one, never a
 /// part. On return both bytes and name are on disk. The folder must exist; the mode is 0600.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -39,6 +39,15 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
+    /// The server cannot, for now; a full disk is told as what it is.
+    pub fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
+        let detail = chain(error);
+        if grit_host::durable::is_full(error) {
+            return full(&detail);
+        }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+
     /// The request itself is wrong.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
@@ -78,23 +87,26 @@ impl From<ControlError> for Problem {
                 "bad_config",
                 format!("{detail}\n{rendered}"),
             ),
-            ControlError::Storage(error) if error.full => full(detail),
+            ControlError::Storage(error) if error.full => full(&detail),
             ControlError::Storage(_) | ControlError::Source(_) | ControlError::Panicked => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+                Self::unavailable(&error)
             }
         }
     }
 }
 
-fn full(detail: String) -> Problem {
+/// People are told what it means; where it was noticed is for whoever runs the server.
+fn full(cause: &str) -> Problem {
+    tracing::warn!(cause, "the disk is full");
+    let detail = "the disk of the data folder is full, and nothing was changed";
     Problem::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", detail)
-        .hint("make room in the data folder; nothing that was acknowledged is lost")
+        .hint("make room there, and do it again; nothing that was acknowledged is lost")
 }
 
 fn submit(error: &SubmitError, detail: String) -> Problem {
     match error {
         SubmitError::Refused(refusal) => refused(refusal, detail),
-        SubmitError::Storage(error) if error.full => full(detail),
+        SubmitError::Storage(error) if error.full => full(&detail),
         SubmitError::Storage(_) | SubmitError::Closed => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
         }

@@ -71,20 +71,29 @@ impl Repository {
 
     /// The tags that lead to a commit, by name. A tag of a tree or a file is none.
     pub fn tags(&self) -> Result<Vec<TagInfo>, GitError> {
+        let leading = self.leading("refs/tags/")?;
+        Ok(leading.into_iter().map(|(name, commit)| TagInfo { name, commit }).collect())
+    }
+
+    /// The branches and their commits, by name.
+    pub fn branches(&self) -> Result<Vec<(RefName, CommitId)>, GitError> {
+        self.leading("refs/heads/")
+    }
+
+    /// The refs below a prefix that lead to a commit, by name.
+    fn leading(&self, prefix: &str) -> Result<Vec<(RefName, CommitId)>, GitError> {
         let repository = self.local();
-        let what = || "tags".to_owned();
+        let what = || format!("the refs below {prefix}");
         let platform = repository.references().reading(what)?;
-        let mut tags = Vec::new();
-        for tag in platform.tags().reading(what)? {
-            let mut tag = tag.reading(what)?;
-            let Ok(name) = tag.name().as_bstr().to_string().parse() else { continue };
-            let id = tag.peel_to_id().reading(what)?.detach();
-            if let Some(commit) = peeled(&repository, id)? {
-                tags.push(TagInfo { name, commit });
-            }
+        let mut leading = Vec::new();
+        for found in platform.prefixed(prefix).reading(what)? {
+            let mut found = found.reading(what)?;
+            let Ok(name) = found.name().as_bstr().to_string().parse() else { continue };
+            let id = found.peel_to_id().reading(what)?.detach();
+            leading.extend(peeled(&repository, id)?.map(|commit| (name, commit)));
         }
-        tags.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(tags)
+        leading.sort();
+        Ok(leading)
     }
 }
 

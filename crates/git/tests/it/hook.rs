@@ -15,7 +15,8 @@ fn a_push_runs_the_hook_with_what_it_brought() {
     fs::create_dir(&folder).unwrap();
     let told = folder.join("told");
     let program = folder.join("grit");
-    let script = "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$4/args\"\ncat > \"$4/told\"\n";
+    let script =
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" >> \"$4/args\"\ncat > \"$4/told\"\ntest ! -e \"$4/$2\"\n";
     fs::write(&program, script).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let bare = Repository::init_bare(&folder.join("x.git")).unwrap();
@@ -31,7 +32,8 @@ fn a_push_runs_the_hook_with_what_it_brought() {
         .run()
         .unwrap();
     let args = fs::read_to_string(folder.join("args")).unwrap();
-    assert_eq!(args, format!("hook\npost-receive\n--data\n{}\n", folder.display()));
+    let run = |name: &str| format!("hook\n{name}\n--data\n{}\n", folder.display());
+    assert_eq!(args, run("pre-receive") + &run("post-receive"));
     let mut updates = hook::parse(BufReader::new(fs::File::open(&told).unwrap())).unwrap();
     updates.sort_by(|a, b| a.name.cmp(&b.name));
     let names: Vec<_> = updates.iter().map(|update| update.name.as_str()).collect();
@@ -47,6 +49,17 @@ fn a_push_runs_the_hook_with_what_it_brought() {
     let updates = hook::parse(BufReader::new(fs::File::open(&told).unwrap())).unwrap();
     assert_eq!(updates[0].name.as_str(), "refs/grit/a/us");
     assert_eq!(git(bare.git_dir(), &["fsck", "--strict"]), "");
+
+    // What is refused before has not come.
+    fs::write(folder.join("pre-receive"), "").unwrap();
+    let refused = Git::new("push")
+        .repository(&shop.path().join(".git"))
+        .operand(bare.git_dir())
+        .operand("main:other")
+        .run();
+    assert!(refused.is_err());
+    let names: Vec<_> = bare.branches().unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["refs/heads/main".parse().unwrap()]);
 }
 
 #[test]

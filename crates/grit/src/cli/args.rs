@@ -339,7 +339,7 @@ pub struct Explain {
 
 #[derive(Debug, ClapArgs)]
 pub struct Hook {
-    /// `post-receive`
+    /// `pre-receive` or `post-receive`
     pub name: String,
 }
 

@@ -27,6 +27,8 @@ pub use place::git_failure;
 pub use signals::ended;
 pub use up::end_instances;
 
+use std::io::IsTerminal;
+
 use clap::Parser;
 
 use crate::exit::{Exit, Failure};
@@ -77,8 +79,12 @@ fn tracing_start(args: &Args) {
     let filter = std::env::var("GRIT_LOG").unwrap_or_else(|_| default.to_owned());
     let filter = tracing_subscriber::EnvFilter::try_new(filter);
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish();
+    let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(!plain)
+        .finish();
     // Somebody who set one before us keeps it.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
 
+/// With less room than this no server is started.
+const ROOM_BYTES: usize = 256 << 10;
+
 /// Where a server keeps everything.
 #[derive(Clone, Debug)]
 pub struct DataFolder {
@@ -29,15 +32,14 @@ impl DataFolder {
     /// The folder at `root`, made where it is missing.
     pub fn open(root: &Path) -> Result<Self, Failure> {
         let refused = |error: std::io::Error| {
-            Failure::environment(format!(
-                "the data folder {} cannot be used: {error}",
-                root.display()
-            ))
-            .hint("give another one with `--data FOLDER`")
+            let message = format!("the data folder {} cannot be used", root.display());
+            let failure = Failure::because(&message, &error);
+            let elsewhere = "give another one with `--data FOLDER`";
+            if durable::is_full(&error) { failure } else { failure.hint(elsewhere) }
         };
         durable::create_dir_all(root).map_err(refused)?;
         let probe = root.join(".probe");
-        durable::write(&probe, b"").map_err(refused)?;
+        durable::write(&probe, &[0; ROOM_BYTES]).map_err(refused)?;
         std::fs::remove_file(&probe).map_err(refused)?;
         let root = root.canonicalize().map_err(refused)?;
         Ok(Self { root })

@@ -76,8 +76,9 @@ impl EdgeProcess {
     }
 
     async fn start(&self, data: &Path, listen: SocketAddr) -> Result<grit_host::Launched, Failure> {
-        let failed =
-            |error: &dyn std::error::Error| Failure::because("the edge cannot be started", error);
+        let failed = |error: &(dyn std::error::Error + 'static)| {
+            Failure::because("the edge cannot be started", error)
+        };
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         grit_host::durable::create_dir_all(&data.join("edge")).map_err(|error| failed(&error))?;
         let marker = Marker::new("GRIT_EDGE", data.to_string_lossy()).map_err(|e| failed(&e))?;

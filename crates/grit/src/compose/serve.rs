@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use grit_blob::Layout;
+use grit_control::ports::RepoId;
 use grit_control::reactor::{self, Reactor};
 use grit_control::relay::Relay;
 use grit_control::{Control, PortCarrier, Ports, ServiceUrl};
@@ -15,7 +16,7 @@ use grit_ledger::Journal;
 use grit_rollout::SlotId;
 use grit_server::{App, JobTokens, Tokens};
 use grit_target::process::{self, ProcessTarget, RestartPolicy};
-use grit_types::{BoxFuture, Clock, Entropy, Repo, Role, Tenant};
+use grit_types::{Actor, BoxFuture, Clock, Entropy, Principal, Repo, Role, Tenant};
 use tokio::task::JoinSet;
 
 use super::observe::Reports;
@@ -59,6 +60,7 @@ pub async fn start(options: Options) -> Result<Server, Failure> {
     let (handle, reactor) = reactor::start(tenant, journal, clock, carrier);
     let control = ground.control(handle.clone());
     ground.reports.connect(control.clone());
+    missed(&control, &ground.source, &options.repo).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut tasks = ground.watchers(&data, &handle);
     let (tokens, token) = owner_token(&data, ground.clock.as_ref(), ground.entropy.as_ref())?;
@@ -89,6 +91,39 @@ pub async fn start(options: Options) -> Result<Server, Failure> {
     };
     data.write_serve_file(&file)?;
     Ok(Server { file, data, reactor, target, tasks, stop })
+}
+
+/// Pushes that came while nobody was there to be told. They are the owner's, as all are that come
+/// through the file system.
+async fn missed(control: &Control, source: &GitSource, repo: &Repo) {
+    let refs = source.open(repo).map_err(chained).and_then(|repository| {
+        let branches = repository.branches().map_err(chained)?;
+        let tags = repository.tags().map_err(chained)?;
+        Ok(branches.into_iter().chain(tags.into_iter().map(|tag| (tag.name, tag.commit))).collect())
+    });
+    let at = RepoId { tenant: control.tenant().clone(), repo: repo.clone() };
+    let taken = match refs {
+        Ok(refs) => {
+            let actor = Actor::new(owner(), "start");
+            control.missed(&at, refs, actor).await.map_err(chained)
+        }
+        Err(error) => Err(error),
+    };
+    match taken {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "refs had moved that nobody told of"),
+        Err(cause) => tracing::warn!(cause, "pushes that were missed could not be looked for"),
+    }
+}
+
+fn chained(error: impl std::error::Error) -> String {
+    chain(&error)
+}
+
+/// Who a control process belongs to.
+fn owner() -> Principal {
+    // A valid principal by its form.
+    "owner".parse().expect("a valid name")
 }
 
 /// What everything else of a control process stands on.
@@ -273,8 +308,6 @@ fn owner_token(
 ) -> Result<(Tokens, String), Failure> {
     let failed = |error: grit_server::TokenError| Failure::because("tokens cannot be kept", &error);
     let tokens = Tokens::open(data.root()).map_err(failed)?;
-    // A valid principal by its form.
-    let owner = "owner".parse().expect("a valid name");
-    let made = tokens.renew(owner, Role::Owner, clock, entropy).map_err(failed)?;
+    let made = tokens.renew(owner(), Role::Owner, clock, entropy).map_err(failed)?;
     Ok((tokens, made.token))
 }

@@ -43,7 +43,7 @@ impl Source for GitSource {
 
     fn tags(&self, at: &RepoId) -> Result<Vec<(String, CommitId)>, SourceError> {
         let tags = self.open(&at.repo)?.tags().map_err(failed("list the tags of", at))?;
-        Ok(tags.into_iter().map(|tag| (tag.name.short().to_owned(), tag.commit)).collect())
+        Ok(tags.into_iter().rev().map(|tag| (tag.name.short().to_owned(), tag.commit)).collect())
     }
 
     fn read(

@@ -11,8 +11,9 @@ use crate::exit::Failure;
 
 /// Each change of status or weight of every deployment, slot by slot, from the journal itself.
 pub async fn read(data: &DataFolder) -> Result<Vec<String>, Failure> {
-    let failed =
-        |error: &dyn std::error::Error| Failure::because("the journal cannot be read", error);
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Failure::because("the journal cannot be read", error)
+    };
     let journal = SqliteJournal::open(&data.path("journal.db")).map_err(|error| failed(&error))?;
     let mut streams = Vec::new();
     let mut after = Sequence::ZERO;

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::env::{Env, GRIT};
-use crate::living::Living;
+use crate::living::{Living, commit};
 
 const ROLLING: &str = "{ rolling: { soak: 100ms } }";
 
@@ -108,6 +108,30 @@ fn what_is_not_there_is_named_beside_what_is() {
     ");
 
     a_lost_answer_is_asked_for_again_and_deploys_once(&env, &living);
+    living.up.end(Signal::INT).expect_code(0);
+    assert_eq!(env.processes(), []);
+}
+
+#[test]
+fn a_push_that_nobody_could_take_note_of_is_refused_and_one_that_came_all_the_same_is_found() {
+    let env = Env::new();
+    let living = Living::start(&env);
+    living.push("v1", "[./svc, good]", ROLLING);
+    living.ended("v1", &["SUCCEEDED"]);
+    let repository = living.repository.clone();
+    living.up.end(Signal::INT).expect_code(0);
+
+    commit(&env, &repository, "v2", "[./svc, better]", ROLLING);
+    let push = env.run(env.command("git", &repository).args(["push", "grit", "main", "v2"]));
+    assert_ne!(push.code, Some(0), "{push:?}");
+    assert!(push.stderr.contains("remote: Hint: `grit up` starts one"), "{push:?}");
+    let hosted = repository.join(".git/grit/data/repos/shelf.git");
+    let from = repository.to_str().unwrap();
+    assert_eq!(env.git(&hosted, &["tag"]), "v1\n", "a refused push came all the same");
+    env.git(&hosted, &["fetch", "--quiet", from, "refs/tags/v2:refs/tags/v2"]);
+
+    let living = Living::resume(&env, repository);
+    living.ended("v2", &["SUCCEEDED"]);
     living.up.end(Signal::INT).expect_code(0);
     assert_eq!(env.processes(), []);
 }

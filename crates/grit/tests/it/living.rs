@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -57,10 +57,12 @@ pub struct Living<'a> {
 impl<'a> Living<'a> {
     /// Compiles the service and starts the server; nothing is deployed yet.
     pub fn start(env: &'a Env) -> Self {
-        std::fs::write(env.path("svc.rs"), SOURCE).unwrap();
-        let args = ["--edition=2024", "-Cdebuginfo=0", "svc.rs", "-o", "svc"];
-        env.run(env.command("rustc", &env.path("")).args(args)).expect_code(0);
-        let repository = env.repository("shelf", &[]);
+        compile(env);
+        Self::resume(env, env.repository("shelf", &[]))
+    }
+
+    /// Starts the server on what is there.
+    pub fn resume(env: &'a Env, repository: PathBuf) -> Self {
         let args = ["up", "--listen", ANY, "--edge-listen", ANY];
         let up = env.start(env.command(GRIT, &repository).args(args));
         wait_for("control process", || {
@@ -72,16 +74,7 @@ impl<'a> Living<'a> {
 
     /// Commits a version whose instances run `command`, and pushes its tag.
     pub fn push(&self, version: &str, command: &str, strategy: &str) {
-        let svc = self.env.path("svc");
-        let workflow = format!(
-            "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      \
-             - run: mkdir out && cp '{}' out/svc && grit artifact push svc out\n",
-            svc.display()
-        );
-        let config = config(command, strategy);
-        let files = [(".github/workflows/ci.yml", &*workflow), ("grit.yaml", &*config)];
-        self.env.commit(&self.repository, &files, version);
-        self.env.git(&self.repository, &["tag", version]);
+        commit(self.env, &self.repository, version, command, strategy);
         self.env.git(&self.repository, &["push", "--quiet", "grit", "main", version]);
     }
 
@@ -143,19 +136,28 @@ impl<'a> Living<'a> {
 
     /// Asks the service again and again, through the edge.
     pub fn load(&self) -> Load {
-        let address = self.serve_file()["edge"].as_str().unwrap().parse().unwrap();
-        let (answers, stop) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicBool>::default());
-        let (seen, stopped) = (answers.clone(), stop.clone());
-        let asking = std::thread::spawn(move || {
-            let mut connection = None;
-            while !stopped.load(Ordering::Relaxed) {
-                let answer = ask(address, &mut connection);
-                seen.lock().unwrap().push(answer.unwrap_or_else(|error| format!("lost {error}")));
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        });
-        Load { answers, stop, asking: Some(asking) }
+        Load::start(self.serve_file()["edge"].as_str().unwrap().parse().unwrap())
     }
+}
+
+/// The service's program, as `svc` in the test's folder.
+pub fn compile(env: &Env) {
+    std::fs::write(env.path("svc.rs"), SOURCE).unwrap();
+    let args = ["--edition=2024", "-Cdebuginfo=0", "-Cstrip=symbols", "svc.rs", "-o", "svc"];
+    env.run(env.command("rustc", &env.path("")).args(args)).expect_code(0);
+}
+
+/// Commits and tags a version whose instances run `command`.
+pub fn commit(env: &Env, repository: &Path, version: &str, command: &str, strategy: &str) {
+    let workflow = format!(
+        "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      \
+         - run: mkdir out && cp '{}' out/svc && grit artifact push svc out\n",
+        env.path("svc").display()
+    );
+    let config = config(command, strategy);
+    let files = [(".github/workflows/ci.yml", &*workflow), ("grit.yaml", &*config)];
+    env.commit(repository, &files, version);
+    env.git(repository, &["tag", version]);
 }
 
 fn config(command: &str, strategy: &str) -> String {
@@ -208,6 +210,21 @@ pub struct Load {
 }
 
 impl Load {
+    /// Asks `svc` in `live` at this edge.
+    pub fn start(address: SocketAddr) -> Self {
+        let (answers, stop) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicBool>::default());
+        let (seen, stopped) = (answers.clone(), stop.clone());
+        let asking = std::thread::spawn(move || {
+            let mut connection = None;
+            while !stopped.load(Ordering::Relaxed) {
+                let answer = ask(address, &mut connection);
+                seen.lock().unwrap().push(answer.unwrap_or_else(|error| format!("lost {error}")));
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Self { answers, stop, asking: Some(asking) }
+    }
+
     /// The answers since the last time, after some more have come.
     pub fn answers(&self) -> Vec<String> {
         let before = self.answers.lock().unwrap().len();

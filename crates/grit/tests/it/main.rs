@@ -3,6 +3,7 @@
 mod asking;
 mod demonstrating;
 mod env;
+mod filling;
 mod initialising;
 mod issuing;
 mod living;

@@ -60,6 +60,7 @@ fn routes(app: Arc<App>) -> Router {
         .route("/api/v1/slots/{environment}/{service}/logs", get(read::instance_logs))
         .route("/api/v1/slots/{environment}/{service}/logs/{id}", get(read::instance_log))
         .route("/api/v1/pushes", post(write::push))
+        .route("/api/v1/pushes/check", post(write::check_push))
         .route("/api/v1/artifacts", post(write::publish))
         .route("/api/v1/tokens", get(read::tokens).post(write::create_token))
         .route("/api/v1/me", get(read::me))

@@ -61,6 +61,17 @@ pub(super) async fn push(
     Ok(Json(app.control.push(&app.at(), push.updates, actor).await?.into()))
 }
 
+/// Whether a push may come: git asks before it takes one, so that none is taken and not recorded.
+pub(super) async fn check_push(
+    State(app): Shared,
+    caller: Caller,
+    Body(_): Body<Push>,
+) -> Result<StatusCode, Problem> {
+    caller.may(Action::Push)?;
+    app.control.can_record().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 pub(super) async fn publish(
     State(app): Shared,
     caller: Caller,
@@ -85,10 +96,7 @@ pub(super) async fn create_token(
     let made = app
         .tokens
         .create(wanted.principal, wanted.role, app.clock.as_ref(), app.entropy.as_ref())
-        .map_err(|error| {
-            let detail = grit_types::chain(&error);
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
-        })?;
+        .map_err(|error| Problem::unavailable(&error))?;
     Ok((StatusCode::CREATED, Json(made)))
 }
 

@@ -144,3 +144,6 @@ impl Relay {
         Ok(self.journal.rows(&query).await?.into_iter().next().map(|row| row.body))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,16 @@ impl Ui {
         self.terminal && !self.json
     }
 
+    /// Whether a person sees both streams on a terminal, so that what was drawn can be drawn over.
+    pub fn can_redraw(&self) -> bool {
+        self.is_terminal() && !self.quiet && std::io::stderr().is_terminal()
+    }
+
+    /// Text for people, as it is.
+    pub fn paint(&self, text: &str) {
+        self.write(&mut std::io::stderr(), text);
+    }
+
     /// Tells people what happens.
     pub fn status(&self, line: impl std::fmt::Display) {
         if !self.quiet {

@@ -4,117 +4,189 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use grit_control::view::{DeploymentView, SlotView};
-use grit_git::{GitLedger, Repository};
-use grit_insight::dora;
-use grit_issues::Issues;
-use grit_ledger::Ledger;
-use grit_rollout::slot::{Status, Why};
-use grit_types::{Clock, Weight};
+use grit_rollout::slot::Status;
+use grit_types::{Clock, Timestamp, Weight};
 use serde_json::json;
 
-use super::load::{Load, Sample};
-use super::report::{Bad, Recovery, Summary, Told, VersionCount};
-use super::sequence;
-use super::world::{REPO, World};
+use super::load::{Load, Record, Sample};
+use super::screen::Screen;
+use super::shop::Guard;
+use super::world::World;
 use crate::cli::args::{Demo, Fault};
 use crate::cli::{self};
 use crate::compose::SystemClock;
 use crate::exit::{Exit, Failure};
-use crate::ui::Ui;
 
 /// No wait of the demo is longer.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// How often the control process is asked.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-const PRODUCTION: &str = "production";
+pub const PRODUCTION: &str = "production";
 
 /// What was seen while everything ran.
 pub struct Played {
-    samples: Vec<Sample>,
-    own_approval_refused: bool,
-    resumed_after: Duration,
-    killed_at: Weight,
-    good: DeploymentView,
-    bad: DeploymentView,
-    digests: BTreeMap<String, String>,
-    /// When the third release was approved, since the load began.
-    third_at: Duration,
+    pub samples: Vec<Sample>,
+    pub load_began: Timestamp,
+    pub own_approval_refused: bool,
+    pub resumed_after: Duration,
+    pub killed_at: Weight,
+    pub good: DeploymentView,
+    /// The releases with a fault: one, and in the control run the same again with the guard.
+    pub trials: Vec<Trial>,
+    pub digests: BTreeMap<String, String>,
 }
 
-/// Plays until the third release has ended.
-pub async fn play(world: &World, options: &Demo, ui: &Ui) -> Result<Played, Failure> {
-    let stage = Stage { world, ui };
-    ui.status("1  A control process, an edge and a repository whose push starts the pipeline.");
-    ui.status("2  v1.0.0 is pushed: built once, then development, staging, production.");
-    world.shop.commit("1.0.0")?;
-    world.shop.push("1.0.0", &world.author_token).await?;
-    stage.gated("v1.0.0").await?;
-    let own_approval_refused = stage.own_approval().await?;
-    stage.approve("web").await?;
-    stage.approve("api").await?;
-    world.shop.release("1.1.0", Fault::None)?;
-    world.shop.push("1.1.0", &world.author_token).await?;
-    stage.ended("api", PRODUCTION, "v1.0.0").await?;
-    stage.ended("web", PRODUCTION, "v1.0.0").await?;
+/// A release that should go wrong.
+pub struct Trial {
+    pub view: DeploymentView,
+    /// When it was approved, since the load began.
+    pub approved: Duration,
+}
+
+/// Plays until the last release has ended.
+pub async fn play(
+    world: &World,
+    options: &Demo,
+    screen: &Screen<'_>,
+    record: Record,
+) -> Result<Played, Failure> {
+    let stage = Stage { world, screen, record: record.clone() };
+    let begun = "A control process, an edge and a repository whose push starts the pipeline.";
+    screen.act(1, "making everything", begun);
+    let own_approval_refused = stage.first_release().await?;
     let digests = stage.digests("v1.0.0").await?;
 
-    let host = format!("api.{PRODUCTION}.localhost");
-    ui.status(
-        "3  An open-loop load on the edge: 200 requests a second, none is sent twice. The split:",
+    screen.act(
+        3,
+        "a load",
+        "An open-loop load on the edge: 200 requests a second, none is sent twice. The split:",
     );
-    ui.status(format!(
+    let host = format!("api.{PRODUCTION}.localhost");
+    screen.say(format!(
         "   for i in $(seq 20); do curl -s -H 'Host: {host}' http://{}/version; echo; done",
         world.file.edge
     ));
-    let load = Load::start(world.file.edge, &host, options.seed);
-    ui.status("4  v1.1.0 as a canary: 5, 20, 50, 100 %. Its controller is killed at 20 %.");
-    stage.gated("v1.1.0").await?;
-    stage.approve("api").await?;
-    world.shop.release("1.2.0", options.fault)?;
-    world.shop.push("1.2.0", &world.author_token).await?;
-    let killed_at = stage.weight("v1.1.0", Weight::from_percent(20)).await?;
-    let resumed_after = world.kill_controller().await?;
-    ui.status(format!("   killed, and back after {} ms", resumed_after.as_millis()));
-    let good = stage.ended("api", PRODUCTION, "v1.1.0").await?;
-    let split = load.split(Duration::from_millis(500));
-    ui.status(format!("   {} - the last half second: {split:?}", cli::line(&good)));
+    let (load, load_began) =
+        (Load::start(world.file.edge, &host, options.seed, record), SystemClock.now());
 
-    ui.status(format!("5  v1.2.0, which turns bad: {:?}.", options.fault));
-    stage.gated("v1.2.0").await?;
-    let third_at = load.began.elapsed();
-    stage.approve("api").await?;
-    let bad = stage.ended("api", PRODUCTION, "v1.2.0").await?;
-    ui.status(format!("   {}", cli::line(&bad)));
-    if options.fault != Fault::None {
-        stage.issue_opened("v1.2.0").await?;
+    screen.act(
+        4,
+        "v1.1.0 as a canary",
+        "v1.1.0 as a canary: 5, 20, 50, 100 %. Its controller is killed at 20 %.",
+    );
+    let number = stage.waits_for_approval("v1.1.0").await?;
+    stage.approve("api", number).await?;
+    let guard = if options.no_guard { Guard::Off } else { Guard::On };
+    stage.push("1.2.0", options.fault, guard).await?;
+    let mut told = Told::default();
+    let killed_at = stage.weight("v1.1.0", Weight::from_percent(20), &mut told).await?;
+    let resumed_after = world.kill_controller().await?;
+    screen.say(format!("   killed, and back after {} ms", resumed_after.as_millis()));
+    let again = options.no_guard && options.fault != Fault::None;
+    let (good, ahead) = tokio::join!(stage.ended("v1.1.0", &mut told), async {
+        if again {
+            stage.gated("v1.2.0").await?;
+            stage.push("1.2.1", options.fault, Guard::On).await?;
+        }
+        Ok(())
+    });
+    let good = good?;
+    ahead?;
+
+    let wrong = wrong(options);
+    screen.act(5, &format!("v1.2.0, {wrong}"), &format!("v1.2.0, {wrong}."));
+    let mut trials = vec![stage.trial("v1.2.0", &load).await?];
+    if again {
+        let title = "v1.2.1, the same with the guard";
+        screen.act(5, title, &format!("{title}."));
+        trials.push(stage.trial("v1.2.1", &load).await?);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let samples = load.stop().await;
     Ok(Played {
         samples,
+        load_began,
         own_approval_refused,
         resumed_after,
         killed_at,
         good,
-        bad,
+        trials,
         digests,
-        third_at,
     })
+}
+
+fn wrong(options: &Demo) -> String {
+    let wrong = match options.fault {
+        Fault::None => return "healthy this time".to_owned(),
+        Fault::Errors => "which turns bad: 500 to one request in three",
+        Fault::Latency => "which turns bad: every answer is 800 ms late",
+        Fault::Hang => "which turns bad: it does not answer any more",
+        Fault::Crash => "which turns bad: its process dies",
+    };
+    let guard = if options.no_guard { ", without the guard" } else { "" };
+    format!("{wrong}{guard}")
+}
+
+/// The last weight that was told of, and since when it is held.
+#[derive(Default)]
+struct Told {
+    weight: Option<Weight>,
+    since: Duration,
+    /// When the version had another weight again.
+    until: Option<Duration>,
+    status: Option<Status>,
 }
 
 struct Stage<'a> {
     world: &'a World,
-    ui: &'a Ui,
+    screen: &'a Screen<'a>,
+    record: Record,
 }
 
 impl Stage<'_> {
-    async fn deployments(
-        &self,
-        service: &str,
-        environment: &str,
-    ) -> Result<Vec<DeploymentView>, Failure> {
+    /// v1.0.0 everywhere, and v1.1.0 on its way; whether the author's own approval was refused.
+    async fn first_release(&self) -> Result<bool, Failure> {
+        let said = "v1.0.0 is pushed: built once, then development, staging, production.";
+        self.screen.act(2, "v1.0.0 to production", said);
+        self.world.shop.commit("1.0.0")?;
+        self.world.shop.push("1.0.0", &self.world.author_token).await?;
+        let api = self.waits_for_approval("v1.0.0").await?;
+        let web = self.approvable("v1.0.0").await?;
+        let refused = self.own_approval().await?;
+        self.approve("web", web).await?;
+        self.approve("api", api).await?;
+        self.push("1.1.0", Fault::None, Guard::On).await?;
+        for service in ["api", "web"] {
+            let ended = |views: &[DeploymentView]| {
+                let view = views.iter().find(|view| view.version == "v1.0.0")?;
+                view.status.is_final().then_some(view.status)
+            };
+            let status = self.until("the end of v1.0.0", service, ended).await?;
+            self.screen.say(format!("   {service} v1.0.0: {status}"));
+        }
+        Ok(refused)
+    }
+
+    async fn push(&self, version: &str, fault: Fault, guard: Guard) -> Result<(), Failure> {
+        self.world.shop.release(version, fault, guard)?;
+        self.world.shop.push(version, &self.world.author_token).await
+    }
+
+    /// Lets a release through to its end.
+    async fn trial(&self, version: &str, load: &Load) -> Result<Trial, Failure> {
+        let number = self.waits_for_approval(version).await?;
+        let approved = load.began.elapsed();
+        self.approve("api", number).await?;
+        let view = self.ended(version, &mut Told::default()).await?;
+        if view.status == Status::RolledBack {
+            self.issue_opened(version).await?;
+        }
+        Ok(Trial { view, approved })
+    }
+
+    async fn deployments(&self, service: &str) -> Result<Vec<DeploymentView>, Failure> {
         let path =
-            format!("/api/v1/deployments?service={service}&environment={environment}&limit=20");
+            format!("/api/v1/deployments?service={service}&environment={PRODUCTION}&limit=20");
         self.world.lead.get(&path).await
     }
 
@@ -123,12 +195,11 @@ impl Stage<'_> {
         &self,
         what: &str,
         service: &str,
-        environment: &str,
         mut seen: impl FnMut(&[DeploymentView]) -> Option<T>,
     ) -> Result<T, Failure> {
         let deadline = tokio::time::Instant::now() + WAIT_MAX;
         loop {
-            let asked = self.deployments(service, environment).await;
+            let asked = self.deployments(service).await;
             if let Some(found) = asked.as_ref().ok().and_then(|views| seen(views)) {
                 return Ok(found);
             }
@@ -155,18 +226,32 @@ impl Stage<'_> {
         format!("commits {} runs {}", shown(commits), shown(runs))
     }
 
-    /// The api's release waits at production's approval, everything before it done.
-    async fn gated(&self, version: &str) -> Result<(), Failure> {
+    /// The api's release waits at production's approval, everything before it done; its number.
+    async fn gated(&self, version: &str) -> Result<u64, Failure> {
         let waits = |views: &[DeploymentView]| {
-            views.iter().find(|view| view.version == version).filter(|view| {
-                let open = view.gates.iter().filter(|gate| gate.passed.is_none());
-                view.status == Status::Gated && open.into_iter().all(|gate| gate.needs_person)
-            })?;
-            Some(())
+            let view = views.iter().find(|view| view.version == version)?;
+            let mut open = view.gates.iter().filter(|gate| gate.passed.is_none());
+            let waits = view.status == Status::Gated && open.all(|gate| gate.needs_person);
+            waits.then_some(view.number)
         };
-        self.until(&format!("{version} at its approval"), "api", PRODUCTION, waits).await?;
-        self.ui.status(format!("   {version} waits for production's approval"));
-        Ok(())
+        self.until(&format!("{version} at its approval"), "api", waits).await
+    }
+
+    /// The same, told of.
+    async fn waits_for_approval(&self, version: &str) -> Result<u64, Failure> {
+        let number = self.gated(version).await?;
+        self.screen.say(format!("   {version} waits for production's approval"));
+        Ok(number)
+    }
+
+    /// The web can be approved: it waits for that, and maybe for the api as well; its number.
+    async fn approvable(&self, version: &str) -> Result<u64, Failure> {
+        let waits = |views: &[DeploymentView]| {
+            let view = views.iter().find(|view| view.version == version)?;
+            let mut open = view.gates.iter().filter(|gate| gate.passed.is_none());
+            open.any(|gate| gate.needs_person).then_some(view.number)
+        };
+        self.until(&format!("the web's {version} at its approval"), "web", waits).await
     }
 
     /// Who pushed it may not approve it.
@@ -175,7 +260,7 @@ impl Stage<'_> {
         let answer = self.world.author.post::<serde_json::Value>(&path, &json!({})).await;
         match answer {
             Err(failure) if failure.code == "own_approval" => {
-                self.ui.status(format!("   dana's own approval is refused: {}", failure.message));
+                self.screen.say(format!("   dana's own approval is refused: {}", failure.message));
                 Ok(true)
             }
             Err(failure) => Err(failure),
@@ -183,40 +268,63 @@ impl Stage<'_> {
         }
     }
 
-    async fn approve(&self, service: &str) -> Result<(), Failure> {
+    async fn approve(&self, service: &str, number: u64) -> Result<(), Failure> {
         let path = format!("/api/v1/slots/{PRODUCTION}/{service}/approve");
-        self.world.lead.post::<serde_json::Value>(&path, &json!({})).await?;
-        self.ui.status(format!("   lee approves {service}"));
+        let body = json!({ "number": number });
+        self.world.lead.post::<serde_json::Value>(&path, &body).await?;
+        self.screen.say(format!("   lee approves {service}"));
         Ok(())
     }
 
-    /// Waits until the version has this weight, read back.
-    async fn weight(&self, version: &str, weight: Option<Weight>) -> Result<Weight, Failure> {
+    /// Waits until the version holds this weight; an end counts as well.
+    async fn weight(
+        &self,
+        version: &str,
+        weight: Option<Weight>,
+        told: &mut Told,
+    ) -> Result<Weight, Failure> {
         let holds = |views: &[DeploymentView]| {
             let view = views.iter().find(|view| view.version == version)?;
+            self.progress(view, told);
             let holding = view.status == Status::Paused || view.status.is_final();
             (holding && Some(view.weight) >= weight).then_some(view.weight)
         };
-        self.until(&format!("{version} at its weight"), "api", PRODUCTION, holds).await
+        self.until(&format!("{version} at its weight"), "api", holds).await
     }
 
-    async fn ended(
-        &self,
-        service: &str,
-        environment: &str,
-        version: &str,
-    ) -> Result<DeploymentView, Failure> {
-        let mut told = String::new();
+    async fn ended(&self, version: &str, told: &mut Told) -> Result<DeploymentView, Failure> {
         let ended = |views: &[DeploymentView]| {
             let view = views.iter().find(|view| view.version == version)?;
-            let now = cli::line(view);
-            if now != told && !view.status.is_final() {
-                self.ui.status(format!("   {now}"));
-                told = now;
-            }
+            self.progress(view, told);
             view.status.is_final().then(|| view.clone())
         };
-        self.until(&format!("the end of {version}"), service, environment, ended).await
+        self.until(&format!("the end of {version}"), "api", ended).await
+    }
+
+    /// Tells of each weight that is held, and of what was answered at the one before.
+    fn progress(&self, view: &DeploymentView, told: &mut Told) {
+        let version = &view.version;
+        if told.until.is_none() && told.weight.is_some_and(|weight| weight != view.weight) {
+            told.until = Some(self.record.newest());
+        }
+        let moved = view.status == Status::Paused && Some(view.weight) > told.weight;
+        if told.status.is_some_and(Status::is_final) || !(moved || view.status.is_final()) {
+            return;
+        }
+        let before = told.weight.map_or(String::new(), |weight| {
+            let until = told.until.take().unwrap_or_else(|| self.record.newest());
+            let (own, all) = self.record.share(version.trim_start_matches('v'), told.since, until);
+            format!("; at {weight} it answered {own} of {all} requests")
+        });
+        if moved {
+            self.screen.say(format!("   {version} has {}{before}", view.weight));
+            (told.weight, told.since) = (Some(view.weight), self.record.newest());
+        } else {
+            let reason = view.reason.as_ref().map(|reason| format!(" - {reason}"));
+            let reason = reason.unwrap_or_default();
+            self.screen.say(format!("   {version}: {}{reason}{before}", view.status));
+        }
+        told.status = Some(view.status);
     }
 
     async fn issue_opened(&self, version: &str) -> Result<(), Failure> {
@@ -224,7 +332,7 @@ impl Stage<'_> {
             let view = views.iter().find(|view| view.version == version)?;
             view.issue.as_ref().map(|_| ())
         };
-        self.until("the issue", "api", PRODUCTION, opened).await
+        self.until("the issue", "api", opened).await
     }
 
     /// The api's digest by environment.
@@ -239,134 +347,4 @@ impl Stage<'_> {
         }
         Ok(digests)
     }
-}
-
-/// Stops everything, and reads the story from a fresh clone.
-pub async fn tell(world: &World, played: Played, ui: &Ui) -> Result<Summary, Failure> {
-    world.stop_controller().await;
-    ui.status("6  Everything is stopped. A fresh clone tells the story:");
-    let clone = world.fresh_clone()?;
-    let told = tokio::task::spawn_blocking(move || read_back(&clone));
-    let told =
-        told.await.map_err(|error| Failure::because("reading ended with a panic", &error))??;
-    for line in &told.lines {
-        ui.status(format!("   {line}"));
-    }
-    let sequence = sequence::read(&world.data).await?;
-    Ok(summary(played, told, sequence))
-}
-
-fn read_back(clone: &std::path::Path) -> Result<Told, Failure> {
-    let repository = Repository::open(clone).map_err(|error| cli::git_failure(&error))?;
-    let ledger = GitLedger::new(repository);
-    let failed =
-        |error: grit_ledger::LedgerError| Failure::because("the ledger cannot be read", &error);
-    ledger.sync().map_err(failed)?;
-    let events = ledger.read().map_err(failed)?;
-    let history = grit_insight::deployments(&events);
-    let issues = Issues::fold(&events);
-    let mut lines = vec!["$ grit history api".to_owned()];
-    let api = history.iter().filter(|summary| summary.service.as_str() == "api");
-    lines.extend(api.map(|s| {
-        let reason = s.reason.clone().unwrap_or_default();
-        format!("  {} {} {} {} {reason}", s.number, s.environment, s.version, s.status.as_str())
-    }));
-    lines.push("$ grit issue list".to_owned());
-    lines.extend(issues.all().map(|issue| format!("  {} {}", issue.id.short(), issue.title)));
-    let window = dora::Window::last_days(1, SystemClock.now().after(Duration::from_secs(1)));
-    let keys = dora::keys(&grit_insight::from_ledger(&events), window);
-    let seconds =
-        |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1} s"));
-    lines.push("$ the four keys, from the same ledger".to_owned());
-    lines.push(format!(
-        "  {} production deployments, lead time {}, change failure rate {}, recovery {}",
-        keys.deployment_total,
-        seconds(keys.lead_time_median_s),
-        keys.change_failure_rate.map_or("-".to_owned(), |rate| format!("{:.0} %", rate * 100.0)),
-        seconds(keys.failed_deployment_recovery_median_s),
-    ));
-    Ok(Told {
-        lines,
-        deployments: history.len(),
-        issues: issues.all().count(),
-        dora: serde_json::to_value(&keys).unwrap_or_default(),
-    })
-}
-
-fn summary(played: Played, told: Told, sequence: Vec<String>) -> Summary {
-    let Played { samples, third_at, .. } = &played;
-    let mut versions: BTreeMap<String, VersionCount> = BTreeMap::new();
-    for sample in samples {
-        let count = versions.entry(sample.version.clone()).or_default();
-        count.requests += 1;
-        count.failed += u64::from(sample.failed());
-    }
-    let before = samples.iter().filter(|sample| sample.due < *third_at && sample.failed()).count();
-    let recovery = recovery(&played);
-    let last = samples.iter().rev().take(50);
-    let settled = last.clone().all(|sample| sample.version == wanted_version(&played));
-    let mut summary = Summary {
-        repo: REPO.to_owned(),
-        versions,
-        lost_before_the_bad_release: before,
-        resumed_after_ms: millis(played.resumed_after),
-        killed_at: played.killed_at,
-        good: played.good.status,
-        bad: played.bad.status,
-        reason: played.bad.reason.clone(),
-        detector: played.bad.evidence.as_ref().map(detector),
-        settled,
-        own_approval_refused: played.own_approval_refused,
-        digests: played.digests.clone(),
-        recovery,
-        told,
-        sequence,
-        missing: vec![],
-    };
-    summary.missing = super::report::missing(&summary, played.bad.evidence.as_ref());
-    summary
-}
-
-fn wanted_version(played: &Played) -> &'static str {
-    if played.bad.status == Status::Succeeded { "1.2.0" } else { "1.1.0" }
-}
-
-fn detector(why: &Why) -> String {
-    match why {
-        Why::Guard(trip) => format!("guard ({:?})", trip.cause).to_lowercase(),
-        Why::Analysis { .. } => "analysis".to_owned(),
-        Why::Health { .. } => "health".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// From the first bad answer of the third release to the last request that it got.
-fn recovery(played: &Played) -> Option<Recovery> {
-    let bad = |sample: &&Sample| {
-        sample.due >= played.third_at
-            && (sample.failed() || sample.took > Duration::from_millis(500))
-    };
-    let first = played.samples.iter().find(bad)?;
-    let on_it = |sample: &&Sample| sample.version == "1.2.0" || sample.failed();
-    let last = played.samples.iter().rev().find(on_it)?;
-    let line = |sample: &Sample| Bad {
-        line: sample.line.to_owned(),
-        status: sample.status,
-        at_ms: millis(sample.due),
-    };
-    let guard = match &played.bad.evidence {
-        Some(Why::Guard(trip)) => trip.first_failure.clone(),
-        _ => None,
-    };
-    Some(Recovery {
-        first_bad: line(first),
-        guard,
-        last_bad: line(last),
-        took_ms: millis(last.due.saturating_sub(first.due)),
-        failed: played.samples.iter().filter(|s| s.due >= played.third_at && s.failed()).count(),
-    })
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

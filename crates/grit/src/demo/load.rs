@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,8 +19,9 @@ use tokio::time::Instant;
 
 /// Requests per second, all connections together.
 const RATE: u32 = 200;
-/// Keep-alive connections; more than are needed as long as answers come in time.
-const CONNECTIONS: u32 = 64;
+/// Keep-alive connections, each with one request a second: one that waits for an answer that long
+/// holds up no other.
+const CONNECTIONS: u32 = 200;
 /// An answer that takes longer is none.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
@@ -48,18 +49,84 @@ impl Sample {
     }
 }
 
+/// What was answered so far; its clones share it.
+#[derive(Clone, Default)]
+pub struct Record(Arc<Mutex<Vec<Sample>>>);
+
+/// What a version did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    pub failed: u64,
+    /// Requests per second, of late.
+    pub rate: f64,
+    /// Of late, too.
+    pub p99: Option<Duration>,
+}
+
+impl Record {
+    /// All of it, in the order of being due.
+    pub fn samples(&self) -> Vec<Sample> {
+        let mut samples = self.lock().clone();
+        samples.sort_by_key(|sample| sample.due);
+        samples
+    }
+
+    /// By version; late is what was due in the last `window`.
+    pub fn tally(&self, window: Duration) -> BTreeMap<String, Tally> {
+        let samples = self.lock();
+        let newest = samples.iter().map(|sample| sample.due).max().unwrap_or_default();
+        let since = newest.saturating_sub(window);
+        let mut tallies = BTreeMap::<String, (Tally, Vec<Duration>)>::new();
+        for sample in samples.iter() {
+            let (tally, late) = tallies.entry(sample.version.clone()).or_default();
+            tally.failed += u64::from(sample.failed());
+            if sample.due > since {
+                late.push(sample.took);
+            }
+        }
+        let seconds = newest.saturating_sub(since).as_secs_f64().max(0.001);
+        let finished = tallies.into_iter().map(|(version, (tally, mut late))| {
+            late.sort_unstable();
+            let p99 = late.get((late.len() * 99).div_ceil(100).saturating_sub(1)).copied();
+            let rate = late.len() as f64 / seconds;
+            (version, Tally { rate, p99, ..tally })
+        });
+        finished.collect()
+    }
+
+    /// How many of the requests of that time the version answered, and how many there were.
+    pub fn share(&self, version: &str, since: Duration, until: Duration) -> (usize, usize) {
+        let samples = self.lock();
+        let then = samples.iter().filter(|sample| sample.due > since && sample.due <= until);
+        let own = then.clone().filter(|sample| sample.version == version).count();
+        (own, then.count())
+    }
+
+    /// When the newest request was due.
+    pub fn newest(&self) -> Duration {
+        self.lock().iter().map(|sample| sample.due).max().unwrap_or_default()
+    }
+
+    fn add(&self, sample: Sample) {
+        self.lock().push(sample);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Sample>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A running load.
 pub struct Load {
-    samples: Arc<Mutex<Vec<Sample>>>,
+    record: Record,
     stop: watch::Sender<bool>,
     workers: JoinSet<()>,
     pub began: Instant,
 }
 
 impl Load {
-    /// Starts it; `seed` decides which requests are made.
-    pub fn start(edge: SocketAddr, host: &str, seed: u64) -> Self {
-        let samples = Arc::new(Mutex::new(Vec::new()));
+    /// Starts it, and writes it down; `seed` decides which requests are made.
+    pub fn start(edge: SocketAddr, host: &str, seed: u64, record: Record) -> Self {
         let (stop, stopped) = watch::channel(false);
         let began = Instant::now();
         let mut workers = JoinSet::new();
@@ -67,7 +134,7 @@ impl Load {
             let worker = Worker {
                 edge,
                 host: host.to_owned(),
-                samples: samples.clone(),
+                record: record.clone(),
                 random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(index + 1),
                 session: index,
                 began,
@@ -75,24 +142,7 @@ impl Load {
             };
             workers.spawn(worker.run(index, stopped.clone()));
         }
-        Self { samples, stop, workers, began }
-    }
-
-    /// All that was answered so far, in the order of being due.
-    pub fn samples(&self) -> Vec<Sample> {
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        samples.sort_by_key(|sample| sample.due);
-        samples
-    }
-
-    /// How many of each version in the last `window`.
-    pub fn split(&self, window: Duration) -> BTreeMap<String, usize> {
-        let since = self.began.elapsed().saturating_sub(window);
-        let mut split = BTreeMap::new();
-        for sample in self.samples().into_iter().filter(|sample| sample.due >= since) {
-            *split.entry(sample.version).or_default() += 1;
-        }
-        split
+        Self { record, stop, workers, began }
     }
 
     /// Ends it, requests in flight included.
@@ -100,14 +150,14 @@ impl Load {
         // A load that ended by itself has no listener.
         let _ = self.stop.send(true);
         while self.workers.join_next().await.is_some() {}
-        self.samples()
+        self.record.samples()
     }
 }
 
 struct Worker {
     edge: SocketAddr,
     host: String,
-    samples: Arc<Mutex<Vec<Sample>>>,
+    record: Record,
     random: u64,
     session: u32,
     began: Instant,
@@ -124,7 +174,7 @@ impl Worker {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
             }
             let sample = self.once(due).await;
-            self.samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
+            self.record.add(sample);
             due += period;
         }
     }
@@ -191,4 +241,30 @@ async fn connect(edge: SocketAddr) -> Option<SendRequest<Full<Bytes>>> {
     // Ends when the sender is dropped or the edge closes.
     tokio::spawn(connection);
     Some(sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(version: &str, status: Option<u16>, due: u64, took: u64) -> Sample {
+        let [due, took] = [due, took].map(Duration::from_millis);
+        Sample { line: "GET /catalogue", version: version.to_owned(), status, due, took }
+    }
+
+    #[test]
+    fn failures_are_counted_from_the_beginning_and_rates_of_late() {
+        let record = Record::default();
+        record.add(sample("1.0.0", Some(500), 100, 1));
+        (0..200).for_each(|index| record.add(sample("1.1.0", Some(200), 2_010 + index * 10, 2)));
+        record.add(sample("1.1.0", None, 3_000, 90));
+        let tally = record.tally(Duration::from_secs(2));
+        assert_eq!(tally["1.0.0"], Tally { failed: 1, rate: 0.0, p99: None });
+        let new = &tally["1.1.0"];
+        assert_eq!((new.failed, new.rate), (1, 100.5));
+        assert_eq!(new.p99, Some(Duration::from_millis(2)));
+        let until = Duration::from_millis(3_000);
+        assert_eq!(record.share("1.0.0", Duration::ZERO, until), (1, 102));
+        assert_eq!(record.newest(), Duration::from_millis(4_000));
+    }
 }

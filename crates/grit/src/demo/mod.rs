@@ -8,45 +8,71 @@
 mod act;
 mod load;
 mod report;
+mod screen;
 mod sequence;
 mod shop;
+mod table;
+mod tell;
 mod world;
 
 use crate::cli::args::Demo;
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
 
+use load::Record;
 use report::Summary;
+use screen::Screen;
 use world::World;
 
 /// Runs the demo; whatever happens, nothing of it stays unless asked to.
 pub async fn run(options: &Demo, ui: &Ui) -> Result<Exit, Failure> {
+    // From the first child process on, an interruption must be heard.
+    let mut interrupted = std::pin::pin!(crate::cli::ended());
+    let _ = futures_util::poll!(&mut interrupted);
     let world = World::make(options).await?;
-    let played = tokio::select! {
-        played = act::play(&world, options, ui) => played,
-        () = crate::cli::ended() => {
-            Err(Failure::new(Exit::Interrupted, "interrupted", "interrupted"))
+    let record = Record::default();
+    let (screen, painter) = screen::open(ui, record.clone());
+    let playing = async move {
+        tokio::select! {
+            summary = watched(&world, options, &screen, record) => (summary, world),
+            () = interrupted => {
+                let interrupted = Failure::new(Exit::Interrupted, "interrupted", "interrupted");
+                (Err(interrupted), world)
+            }
         }
     };
+    let ((summary, world), ()) = tokio::join!(playing, painter.run());
     if options.keep {
-        ui.status(world.addresses());
-        return played.map(|_| Exit::Done);
+        let kept = world.keep();
+        let mut summary = summary.inspect_err(|_| {
+            ui.status(format!("Kept: {}; to end it: {}", kept.folder, kept.end));
+        })?;
+        summary.kept = Some(kept);
+        return Ok(conclude(&summary, ui));
     }
-    let told = match played {
-        Ok(played) => act::tell(&world, played, ui).await,
-        Err(failure) => Err(failure),
-    };
     let left = world.end().await;
-    let mut summary = told?;
-    summary.judge(options);
+    let summary = summary?;
     if !left.is_empty() {
         let message = format!("the demo left something behind: {}", left.join(", "));
         return Err(Failure::new(Exit::Failed, "left_over", message));
     }
-    Ok(conclude(&summary, options, ui))
+    Ok(conclude(&summary, ui))
 }
 
-fn conclude(summary: &Summary, options: &Demo, ui: &Ui) -> Exit {
-    ui.data(summary, |summary| report::text(summary, options));
+async fn watched(
+    world: &World,
+    options: &Demo,
+    screen: &Screen<'_>,
+    record: Record,
+) -> Result<Summary, Failure> {
+    let played = tokio::select! {
+        played = act::play(world, options, screen, record) => played?,
+        never = screen.watch(world) => match never {},
+    };
+    tell::tell(world, played, options, screen).await
+}
+
+fn conclude(summary: &Summary, ui: &Ui) -> Exit {
+    ui.data(summary, report::text);
     if summary.missing.is_empty() { Exit::Done } else { Exit::Failed }
 }

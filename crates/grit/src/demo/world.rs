@@ -10,11 +10,13 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::shop::Shop;
 use crate::cli::args::Demo;
 use crate::client::Client;
 use crate::compose::{DataFolder, EdgeProcess, ServeFile};
 use crate::exit::{Exit, Failure};
+
+use super::report::Kept;
+use super::shop::Shop;
 
 /// From start to answering.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -33,6 +35,8 @@ pub struct World {
     pub lead: Client,
     pub file: ServeFile,
     control: tokio::sync::Mutex<Child>,
+    /// The control process outlives us.
+    keep: bool,
 }
 
 impl World {
@@ -44,11 +48,11 @@ impl World {
         let root = folder.path().canonicalize().unwrap_or_else(|_| folder.path().to_owned());
         let data = DataFolder::open(&root.join("data"))?;
         let any = "127.0.0.1:0";
-        let (control, file) = start(data.root(), any, any).await?;
+        let (control, file) = start(data.root(), any, any, options.keep).await?;
         let owner = Client::new(file.server.to_string(), file.token.clone());
         let author = token(&owner, "dana").await?;
         let lead = token(&owner, "lee").await?;
-        let shop = Shop::make(root.join("shop"), &data.repository(REPO), options)?;
+        let shop = Shop::make(root.join("shop"), &data.repository(REPO))?;
         let server = file.server.to_string();
         Ok(Self {
             folder: Mutex::new(Some(folder)),
@@ -60,6 +64,7 @@ impl World {
             data,
             file,
             control: tokio::sync::Mutex::new(control),
+            keep: options.keep,
         })
     }
 
@@ -70,10 +75,19 @@ impl World {
             |error: std::io::Error| Failure::because("the controller cannot be killed", &error);
         control.kill().await.map_err(failed)?;
         let killed = tokio::time::Instant::now();
-        let (listen, edge) = (self.file.server.to_string(), self.file.edge.to_string());
-        let (child, _) = start(self.data.root(), &listen, &edge).await?;
-        *control = child;
+        *control = self.start_at_the_same_address().await?;
         Ok(killed.elapsed())
+    }
+
+    /// Starts the control process after it was stopped.
+    pub async fn start_again(&self) -> Result<(), Failure> {
+        *self.control.lock().await = self.start_at_the_same_address().await?;
+        Ok(())
+    }
+
+    async fn start_at_the_same_address(&self) -> Result<Child, Failure> {
+        let (listen, edge) = (self.file.server.to_string(), self.file.edge.to_string());
+        start(self.data.root(), &listen, &edge, self.keep).await.map(|(child, _)| child)
     }
 
     /// A fresh clone of the hosted repository.
@@ -86,18 +100,26 @@ impl World {
         Ok(into)
     }
 
-    /// Where everything is, for whoever keeps it.
-    pub fn addresses(&self) -> String {
+    /// From now on everything stays; where it is, for whoever keeps it.
+    pub fn keep(&self) -> Kept {
         if let Ok(mut folder) = self.folder.lock() {
-            // From now on the folder stays.
             let _ = folder.take().map(TempDir::keep);
         }
-        format!(
-            "Kept: control http://{}, edge http://{}, folder {}",
-            self.file.server,
-            self.file.edge,
-            self.root.display()
-        )
+        let control = DataFolder::serve_file(self.data.root()).map(|file| file.pid).ok();
+        let below = processes_below(&self.root).into_iter().filter(|pid| Some(*pid) != control);
+        let below: Vec<String> = below.map(|pid| pid.to_string()).collect();
+        let control = control.map(|pid| pid.to_string()).unwrap_or_default();
+        let root = self.root.display().to_string();
+        Kept {
+            control: format!("http://{}", self.file.server),
+            edge: format!("http://{}", self.file.edge),
+            // The controller first: it would start the others again.
+            end: format!(
+                "kill {control}; sleep 2; kill {}; sleep 2; rm -r {root}",
+                below.join(" ")
+            ),
+            folder: root,
+        }
     }
 
     /// Ends the control process alone.
@@ -113,31 +135,49 @@ impl World {
         }
     }
 
-    /// Ends everything; answers with what is still there.
-    pub async fn end(&self) -> Vec<String> {
+    /// Ends every process; answers whether the edge could be ended.
+    pub async fn stop(&self) -> bool {
         self.stop_controller().await;
         let edge = EdgeProcess::of(&self.data);
-        let stopped = edge.stop().await;
+        let stopped = edge.stop().await.is_ok() && edge.session().is_none();
         crate::cli::end_instances(&self.data).await;
+        stopped
+    }
+
+    /// Ends everything; answers with what is still there.
+    pub async fn end(&self) -> Vec<String> {
         let mut left = Vec::new();
-        if stopped.is_err() || edge.session().is_some() {
+        if !self.stop().await {
             left.push("the edge".to_owned());
         }
-        let marked = grit_host::find_marked("GRIT_INSTANCE", "").unwrap_or_default();
-        let ours = |marked: &&grit_host::Marked| self.owns(marked.process.pid);
-        left.extend(marked.iter().filter(ours).map(|m| format!("process {}", m.process.pid)));
+        left.extend(processes_below(&self.root).iter().map(|pid| format!("process {pid}")));
+        for address in [self.file.server, self.file.edge] {
+            if tokio::net::TcpStream::connect(address).await.is_ok() {
+                left.push(format!("a listener at {address}"));
+            }
+        }
         let folder = self.folder.lock().ok().and_then(|mut folder| folder.take());
         if folder.is_some_and(|folder| folder.close().is_err()) {
             left.push(self.root.display().to_string());
         }
         left
     }
+}
 
-    /// Whether a process works below our folder.
-    fn owns(&self, pid: u32) -> bool {
-        let cwd = std::fs::read_link(format!("/proc/{pid}/cwd"));
-        cwd.is_ok_and(|cwd| cwd.starts_with(&self.root))
-    }
+/// The processes that work below a folder, or carry a marker that names it.
+fn processes_below(folder: &Path) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let works_there = |pid: &u32| {
+        std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
+    };
+    let mut found: Vec<u32> = pids.filter(works_there).collect();
+    let marked = grit_host::find_marked("GRIT_EDGE", "").unwrap_or_default();
+    let named = marked.into_iter().filter(|m| Path::new(&m.value).starts_with(folder));
+    found.extend(named.map(|marked| marked.process.pid));
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 fn needs_rustc() -> Result<(), Failure> {
@@ -157,7 +197,12 @@ fn needs_rustc() -> Result<(), Failure> {
     }
 }
 
-async fn start(data: &Path, listen: &str, edge: &str) -> Result<(Child, ServeFile), Failure> {
+async fn start(
+    data: &Path,
+    listen: &str,
+    edge: &str,
+    keep: bool,
+) -> Result<(Child, ServeFile), Failure> {
     let failed =
         |error: std::io::Error| Failure::because("the controller cannot be started", &error);
     let program = std::env::current_exe().map_err(failed)?;
@@ -176,7 +221,7 @@ async fn start(data: &Path, listen: &str, edge: &str) -> Result<(Child, ServeFil
         .stdout(Stdio::null())
         .stderr(log.map_err(failed)?)
         .process_group(0)
-        .kill_on_drop(true)
+        .kill_on_drop(!keep)
         .spawn()
         .map_err(failed)?;
     let deadline = tokio::time::Instant::now() + START_MAX;

@@ -53,7 +53,7 @@ pub trait Target: Send + Sync {
     /// Ends instances of a revision: asks, waits for `drain`, kills. Answers when they are gone.
     ///
     /// None named: all of them, those still being started included, and an `ensure` that waits
-    /// for them ends.
+    /// for them ends with [`TargetError::NeverReady`]: tried again, it would start them anew.
     fn stop(
         &self,
         effect: &EffectId,

@@ -110,7 +110,7 @@ async fn stop_ends_an_ensure_that_waits(
         stop(target, hanging, &[]).await;
     };
     let (ended, ()) = both(target.ensure(&waiting, hanging), stops).await;
-    assert!(matches!(ended, Err(TargetError::Unable { .. })), "{ended:?}");
+    assert!(matches!(ended, Err(TargetError::NeverReady { .. })), "{ended:?}");
     assert_eq!(observe(target, hanging).await, []);
 }
 

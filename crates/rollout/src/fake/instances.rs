@@ -57,10 +57,9 @@ pub enum Ensuring {
     Ready(Vec<Instance>),
     /// Ask again after the next change.
     Waiting,
-    /// It never becomes ready, and what was started for it is gone again.
+    /// It never becomes ready, and what was started for it is gone again; or all of the revision
+    /// was stopped meanwhile.
     Failed(String),
-    /// All of the revision was ended meanwhile.
-    Ended,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +80,7 @@ struct Asked {
 enum Answer {
     Open,
     Failed(String),
-    Ended,
+    Stopped,
 }
 
 impl Instances {
@@ -155,7 +154,7 @@ impl Instances {
     ) -> bool {
         if named.is_empty() {
             let of = self.asked.values_mut().filter(|a| a.slot == *slot && a.revision == revision);
-            of.for_each(|asked| asked.answer = Answer::Ended);
+            of.for_each(|asked| asked.answer = Answer::Stopped);
         }
         let meant = self.meant(slot, revision, named);
         self.end(&meant, now, fate);
@@ -237,7 +236,7 @@ impl Instances {
                 Ensuring::Failed(reason.clone())
             }
             Some(Answer::Failed(_)) => Ensuring::Waiting,
-            Some(Answer::Ended) => Ensuring::Ended,
+            Some(Answer::Stopped) => Ensuring::Failed("it was stopped meanwhile".to_owned()),
             Some(Answer::Open) | None => {
                 let all = self.of(&set.slot, set.revision).map(|process| process.instance.clone());
                 let ready: Vec<_> = all.filter(|i| i.state == InstanceState::Ready).collect();

@@ -107,10 +107,6 @@ impl FakeTarget {
                 let (slot, revision) = (set.slot.clone(), set.revision);
                 Some(Err(TargetError::NeverReady { slot, revision, reason }))
             }
-            Ensuring::Ended => Some(Err(TargetError::Unable {
-                action: format!("wait for {} revision {}", set.slot, set.revision),
-                source: "it was stopped meanwhile".into(),
-            })),
         }
     }
 

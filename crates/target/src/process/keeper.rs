@@ -204,7 +204,9 @@ impl Keeper {
         let waits =
             |ensure: &mut Ensure| ensure.set.revision == revision && ensure.failed.is_none();
         for ensure in self.ensures.extract_if(.., waits) {
-            let error = unable(starting(&ensure.set), "it was stopped meanwhile");
+            let InstanceSet { slot, revision, .. } = *ensure.set;
+            let reason = "it was stopped meanwhile".to_owned();
+            let error = TargetError::NeverReady { slot, revision, reason };
             let _ = ensure.reply.send(Err(error));
         }
     }

@@ -18,6 +18,11 @@ pub fn evolve(mut slot: Slot, event: &Event) -> Slot {
                 routing.confirmed = true;
             }
         }
+        Event::RouteRefused { sequence, .. } => {
+            if let Some(routing) = slot.routing.as_mut().filter(|r| r.sequence == *sequence) {
+                routing.refused = true;
+            }
+        }
         Event::InstancesReady { revision, instances, .. } => {
             instances_ready(&mut slot, *revision, instances);
         }
@@ -148,6 +153,7 @@ fn weight_set(slot: &mut Slot, awaited: Option<u64>, route: &Route) {
         sequence: route.sequence,
         route: route.clone(),
         confirmed: false,
+        refused: false,
     });
     let Some(deployment) = awaited.and_then(|number| slot.deployments.get_mut(&number)) else {
         return;

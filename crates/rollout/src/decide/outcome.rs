@@ -75,7 +75,8 @@ impl Draft {
         let weights = observed.weights.clone();
         self.record(Event::WeightObserved { sequence, weights, at: self.now });
         let Some(deployment) = self.awaiting(sequence) else {
-            return self.refresh();
+            self.refresh();
+            return self.start_if_free();
         };
         let number = deployment.number;
         let back = matches!(deployment.phase, Phase::RollingBack { .. });
@@ -92,6 +93,12 @@ impl Draft {
             _ => self.shrink(number),
         }
         self.refresh();
+    }
+
+    fn start_if_free(&mut self) {
+        if self.slot.active.is_none() {
+            self.start_next();
+        }
     }
 
     fn awaiting(&self, sequence: Sequence) -> Option<&Deployment> {
@@ -112,7 +119,7 @@ impl Draft {
 
     fn not_routed(&mut self, sequence: Sequence, failure: &RouteFailure) {
         self.record(Event::RouteRefused { sequence, reason: failure.to_string() });
-        let Some(deployment) = self.awaiting(sequence) else { return };
+        let Some(deployment) = self.awaiting(sequence) else { return self.start_if_free() };
         let number = deployment.number;
         let back = matches!(deployment.phase, Phase::RollingBack { .. });
         match failure {

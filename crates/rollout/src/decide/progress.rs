@@ -12,13 +12,15 @@ const CHECK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(300);
 
 impl Draft {
     /// Gives the slot to the newest that is queued, once it is free; a rollout in its way is
-    /// superseded.
+    /// superseded. What the last one left is read back first: until then, what this one begins
+    /// with may still be routed.
     pub(super) fn start_next(&mut self) {
         let queued = |d: &&Deployment| d.phase == Phase::Queued;
         let Some(next) = self.slot.deployments.values().rev().find(queued).map(|d| d.number) else {
             return;
         };
         match self.slot.active() {
+            None if self.slot.awaits_router() => {}
             None => self.start(next),
             Some(active) => {
                 let ending = crate::slot::Ending::Superseded { by: next };

@@ -23,10 +23,13 @@ impl Draft {
         if matches!(deployment.phase, Phase::RollingBack { .. }) {
             return;
         }
-        let (shifted, from) = (deployment.shifted, deployment.from);
+        let (shifted, from, revision) =
+            (deployment.shifted, deployment.from, deployment.revision);
         let lost = reason.clone();
         self.record(Event::RollbackStarted { number, ending, reason, at: self.now });
         match from {
+            // What it brings is what serves: a rollback to the stable revision. It stays.
+            Some(from) if from == revision => self.finish(number, ending.status(), Some(lost)),
             _ if !shifted => self.drain_canary(number),
             Some(from) if !self.slot.serving(from).is_empty() => {
                 self.all_to_stable(number, Some(number))

@@ -77,6 +77,9 @@ pub struct Routing {
     pub sequence: Sequence,
     pub route: Route,
     pub confirmed: bool,
+    /// It will never follow it.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 impl Slot {
@@ -122,6 +125,11 @@ impl Slot {
             Some(stable) => history.rfind(|revision| *revision < stable),
             None => history.max(),
         }
+    }
+
+    /// Whether the router has not yet answered to the last route: it may follow one before it.
+    pub(crate) fn awaits_router(&self) -> bool {
+        self.routing.as_ref().is_some_and(|routing| !routing.confirmed && !routing.refused)
     }
 
     /// The next place in the order of the slot's routes.

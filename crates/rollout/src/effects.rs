@@ -100,8 +100,8 @@ fn when_finished(slot: &Slot, event: &Event) -> Vec<Effect> {
         }
         // What served before ends only after the router has read back that it serves no more.
         Event::WeightObserved { at, .. } | Event::Finished { at, .. } if is_settled(slot) => {
-            let newest = slot.deployments.values().next_back();
-            let done = newest.filter(|deployment| deployment.status() == Status::Succeeded);
+            // Others may wait at their gates beside it.
+            let done = slot.deployments.values().find(|d| d.status() == Status::Succeeded);
             done.map(|deployment| retirements(slot, deployment, *at)).unwrap_or_default()
         }
         _ => vec![],

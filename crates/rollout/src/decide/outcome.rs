@@ -53,6 +53,12 @@ impl Draft {
         }
     }
 
+    /// What serves, what is being rolled out, and what it goes back to.
+    pub(super) fn is_needed(&self, revision: Revision) -> bool {
+        let of = |active: &Deployment| active.revision == revision || active.from == Some(revision);
+        self.slot.stable == Some(revision) || self.slot.active().is_some_and(of)
+    }
+
     fn checked(&mut self, number: u64, check: usize, result: &CheckOutcome) {
         let Some(deployment) = self.slot.live(number) else { return };
         if deployment.phase != Phase::Moving(Act::Checking(check)) {
@@ -76,6 +82,7 @@ impl Draft {
         self.record(Event::WeightObserved { sequence, weights, at: self.now });
         let Some(deployment) = self.awaiting(sequence) else {
             self.refresh();
+            self.retire_left_over();
             return self.start_if_free();
         };
         let number = deployment.number;
@@ -138,8 +145,15 @@ impl Draft {
     }
 
     fn drained(&mut self, revision: Revision, result: Drained) {
-        let Some(instances) = self.draining(revision) else { return };
+        let Some(mut instances) = self.draining(revision) else { return };
         self.record(Event::DrainEnded { revision, result });
+        let back = |active: &Deployment| {
+            active.revision == revision && matches!(active.phase, Phase::RollingBack { .. })
+        };
+        if self.slot.active().is_some_and(back) || !self.is_needed(revision) {
+            // None named, so that those still being started end as well.
+            instances.clear();
+        }
         self.record(Event::Stopping { revision, instances });
     }
 
@@ -170,7 +184,7 @@ impl Draft {
             return;
         }
         self.record(Event::Stopped { revision });
-        let Some(active) = self.slot.active() else { return };
+        let Some(active) = self.slot.active() else { return self.start_next() };
         let number = active.number;
         match active.phase {
             Phase::Moving(Act::Stopping) if active.from == Some(revision) => self.advance(number),
@@ -206,13 +220,9 @@ impl Draft {
         }
     }
 
-    fn retire(&mut self, revision: Revision) {
+    pub(super) fn retire(&mut self, revision: Revision) {
         let Some(record) = self.slot.revisions.get(&revision) else { return };
-        let needed = self.slot.stable == Some(revision)
-            || self
-                .slot
-                .active()
-                .is_some_and(|active| active.revision == revision || active.from == Some(revision));
+        let needed = self.is_needed(revision);
         let instances: Vec<_> = record.instances.iter().map(|instance| instance.id).collect();
         // As long as a route is not read back, requests may still follow the one before it.
         let unread = self.slot.routing.as_ref().is_some_and(|routing| !routing.confirmed);

@@ -20,13 +20,21 @@ impl Draft {
             return;
         };
         match self.slot.active() {
-            None if self.slot.awaits_router() => {}
+            None if self.slot.awaits_router() || self.is_being_ended(next) => {}
             None => self.start(next),
             Some(active) => {
                 let ending = crate::slot::Ending::Superseded { by: next };
                 self.roll_back(active.number, ending, Why::Superseded { by: next });
             }
         }
+    }
+
+    /// A rollback to a revision whose instances have just been told to end: it brings up new ones
+    /// once these are gone.
+    fn is_being_ended(&self, number: u64) -> bool {
+        let trigger = self.slot.deployments.get(&number).map(|d| &d.request.trigger);
+        let Some(Trigger::Rollback { to }) = trigger else { return false };
+        self.slot.revisions.get(to).is_some_and(|record| record.retiring)
     }
 
     fn start(&mut self, number: u64) {

@@ -26,9 +26,24 @@ impl Draft {
     }
 
     fn instances(&mut self, instances: &[Instance]) {
-        if !self.differs(instances) {
-            return;
+        if self.differs(instances) {
+            self.instances_changed(instances);
         }
+        self.retire_left_over();
+    }
+
+    /// What came up of a revision after its rollout had failed, because it was asked for before.
+    pub(super) fn retire_left_over(&mut self) {
+        let stays = |instance: &Instance| instance.state != InstanceState::Stopping;
+        let records = self.slot.revisions.iter().filter(|(revision, record)| {
+            !record.succeeded && !self.is_needed(**revision) && record.instances.iter().any(stays)
+        });
+        for revision in records.map(|(revision, _)| *revision).collect::<Vec<_>>() {
+            self.retire(revision);
+        }
+    }
+
+    fn instances_changed(&mut self, instances: &[Instance]) {
         let sick = self.unhealthy(instances);
         let instances = instances.to_vec();
         self.record(Event::InstancesChanged { instances, at: self.now });

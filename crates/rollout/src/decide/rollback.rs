@@ -23,8 +23,7 @@ impl Draft {
         if matches!(deployment.phase, Phase::RollingBack { .. }) {
             return;
         }
-        let (shifted, from, revision) =
-            (deployment.shifted, deployment.from, deployment.revision);
+        let (shifted, from, revision) = (deployment.shifted, deployment.from, deployment.revision);
         let lost = reason.clone();
         self.record(Event::RollbackStarted { number, ending, reason, at: self.now });
         match from {

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use grit_types::CommitId;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::GitError;
@@ -104,6 +105,14 @@ impl Git {
     #[must_use]
     pub fn option(mut self, flag: &'static str, value: impl AsRef<OsStr>) -> Self {
         self.flags.push(joined(flag, value.as_ref()));
+        self
+    }
+
+    /// With a commit before the operands: its id is hexadecimal and never taken for a flag, and
+    /// `checkout` takes `--end-of-options` only from git 2.44 on.
+    #[must_use]
+    pub fn commit(mut self, commit: &CommitId) -> Self {
+        self.flags.push(commit.as_str().into());
         self
     }
 

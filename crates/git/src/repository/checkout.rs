@@ -39,7 +39,7 @@ impl Repository {
             Some(branch) => checkout.flag("--no-track").option("-B", branch),
             None => checkout.flag("--detach"),
         };
-        checkout.operand(commit.as_str()).run()?;
+        checkout.commit(commit).run()?;
         Ok(())
     }
 }

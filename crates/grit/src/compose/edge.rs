@@ -95,9 +95,12 @@ impl EdgeProcess {
     fn not_started(&self, data: &Path, listen: SocketAddr) -> Failure {
         let log = data.join("edge").join("log");
         let text = std::fs::read_to_string(&log).unwrap_or_default();
-        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no output");
-        Failure::environment(format!("the edge does not serve {listen}: {last}"))
-            .hint("give another address with `--edge-listen 127.0.0.1:0`")
+        let told = text.lines().rev().find_map(|line| line.strip_prefix("Error: "));
+        let message = match told {
+            Some(told) => told.to_owned(),
+            None => format!("the edge does not serve {listen}; {} says more", log.display()),
+        };
+        Failure::environment(message).hint("give another address with `--edge-listen 127.0.0.1:0`")
     }
 
     /// Ends it: requests in flight are finished.

@@ -49,8 +49,10 @@ pub struct Server {
 /// does, goes on with what was owed, and answers when requests are served.
 pub async fn start(options: Options) -> Result<Server, Failure> {
     let data = DataFolder::open(&options.data)?;
-    let ground = Ground::lay(&data, &options).await?;
+    let journal = Arc::new(open_journal(&data)?);
+    // Before anything is started that would outlive a refusal.
     let listener = listen(options.listen).await?;
+    let ground = Ground::lay(&data, &options, journal).await?;
     let address = listener.local_addr().map_err(|e| Failure::because("no address", &e))?;
     let target = ground.target(&data).await?;
     let runner = ground.runner(&data).await?;
@@ -140,11 +142,14 @@ struct Ground {
 }
 
 impl Ground {
-    async fn lay(data: &DataFolder, options: &Options) -> Result<Self, Failure> {
-        let journal: Arc<dyn Journal> = Arc::new(open_journal(data)?);
+    async fn lay(
+        data: &DataFolder,
+        options: &Options,
+        journal: Arc<dyn Journal>,
+    ) -> Result<Self, Failure> {
         let edge = EdgeProcess::of(data);
-        let edge_address = edge.ensure(data.root(), options.edge_listen).await?;
         open_repository(data, &options.repo)?;
+        let edge_address = edge.ensure(data.root(), options.edge_listen).await?;
         Ok(Self {
             journal,
             clock: Arc::new(SystemClock),

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use insta::{allow_duplicates, assert_snapshot};
 use rustix::process::Signal;
 
-use crate::env::{Env, GRIT, Running, wait_for};
+use crate::env::{Env, GRIT, Out, Running, wait_for};
 
 const ANY: &str = "127.0.0.1:0";
 
@@ -32,9 +32,12 @@ fn a_second_control_process_on_a_data_folder_is_refused() {
     let file = env.path("data/serve.json");
     wait_for("control process", || file.exists().then_some(()).ok_or_else(|| first.stderr()));
     let second = serve(&env, "data", ANY, ANY).wait();
-    assert_eq!(second.code, Some(5), "{second:?}");
-    assert_eq!(second.stdout, "");
-    assert!(second.stderr.contains("Error: "), "{second:?}");
+    let pid = first.pid().to_string();
+    assert_snapshot!(second.refusal().replace(&pid, "[PID]"), @r"
+    exit 5
+    Error: journal `[ROOT]/data/journal.db` is in use by process [PID]
+    Hint: stop that process, or give another folder with `--data FOLDER`
+    ");
     let out = first.end(Signal::TERM).expect_code(0);
     assert!(out.stdout.starts_with("control  http://127.0.0.1:"), "{out:?}");
 }
@@ -44,12 +47,18 @@ fn a_port_that_is_taken_is_named() {
     let env = Env::new();
     let taken = TcpListener::bind(ANY).unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (data, listen, edge) in [("one", &*address, ANY), ("two", ANY, &*address)] {
-        let out = serve(&env, data, listen, edge).wait();
-        assert_eq!(out.code, Some(5), "{out:?}");
-        assert!(out.stderr.contains(&address), "{out:?}");
-        assert!(out.stderr.contains("Hint: "), "{out:?}");
-    }
+    let told = |out: Out| out.refusal().replace(&address, "[ADDRESS]");
+    assert_snapshot!(told(serve(&env, "one", &address, ANY).wait()), @r"
+    exit 5
+    Error: cannot listen on [ADDRESS]: Address already in use (os error 98)
+    Hint: give another address with `--listen 127.0.0.1:0`
+    ");
+    assert_snapshot!(told(serve(&env, "two", ANY, &address).wait()), @r"
+    exit 5
+    Error: the edge cannot serve: listen on [ADDRESS]: Address already in use (os error 98)
+    Hint: give another address with `--edge-listen 127.0.0.1:0`
+    ");
+    assert_eq!(env.processes(), []);
 }
 
 #[test]

@@ -9,7 +9,8 @@ usage: cargo xtask COMMAND
   tidy                             layers, sizes, forbidden words and dependencies, documents
   plant NAME | --all | --list      does the guard see the bug planted by xtask/plants/NAME.patch?
         [--verify-clean]           run the check without the bug as well; it must pass
-  sim [--seed N] [--seeds COUNT]   deterministic simulation, COUNT seeds from N on
+  sim [--seed N] [--seeds COUNT] [--trace LINES]
+                                   deterministic simulation, COUNT seeds from N on
   cases NAME | --all               the collected cases in the folder that GRIT_CASES names
   bench edge [--rounds N]          the edge beside nginx and haproxy: CPU per request, throughput, p99
         [--seconds S]              of load on each in each round
@@ -152,6 +153,7 @@ fn sim(words: &mut Words<'_>) -> Result<Command, UsageError> {
         match word {
             "--seed" => seeds.first = Some(words.number(word)?),
             "--seeds" => seeds.count = Some(words.number(word)?),
+            "--trace" => seeds.trace = Some(words.number(word)?),
             other => return Err(unexpected(other)),
         }
     }
@@ -255,7 +257,7 @@ mod tests {
         assert_eq!(parsed("cases --all"), Ok(Command::Cases(Which::All)));
         assert_eq!(
             parsed("sim --seed 7 --seeds 1000"),
-            Ok(Command::Sim(sim::Seeds { first: Some(7), count: Some(1000) }))
+            Ok(Command::Sim(sim::Seeds { first: Some(7), count: Some(1000), trace: None }))
         );
         assert_eq!(
             parsed("plant guard-off --verify-clean"),

@@ -9,6 +9,8 @@ use crate::repo::Repo;
 pub struct Seeds {
     pub first: Option<u64>,
     pub count: Option<u64>,
+    /// How many lines of a trace to show.
+    pub trace: Option<u64>,
 }
 
 /// Runs the simulation of grit-control on a release build and hands on its exit code.
@@ -24,7 +26,8 @@ pub fn run(repo: &Repo, seeds: &Seeds) -> Result<ExitCode> {
         "--example=sim",
         "--",
     ]);
-    for (option, value) in [("--seed", seeds.first), ("--seeds", seeds.count)] {
+    let options = [("--seed", seeds.first), ("--seeds", seeds.count), ("--trace", seeds.trace)];
+    for (option, value) in options {
         if let Some(value) = value {
             command.arg(option).arg(value.to_string());
         }

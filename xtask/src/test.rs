@@ -38,6 +38,9 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+/// As many as it takes for everything that it knows to occur.
+const SIM_SEEDS: u64 = 200;
+
 type Step = fn(&Job<'_>, &mut Tally) -> Result<(), Failure>;
 
 const STEPS: &[(&str, Step)] = &[
@@ -49,6 +52,7 @@ const STEPS: &[(&str, Step)] = &[
     ("build", build),
     ("README commands", readme),
     ("tests", tests),
+    ("simulation", simulate),
     ("cases", run_cases),
 ];
 
@@ -151,6 +155,14 @@ fn tests(job: &Job<'_>, tally: &mut Tally) -> Result<(), Failure> {
     }
     let ok = told.status.success() && counts.failed == 0 && counts.passed > 0;
     verdict(ok, &format!("cargo {}", args.join(" ")))
+}
+
+/// The profile that the tests were built with: a release build would take longer than it saves.
+fn simulate(job: &Job<'_>, _: &mut Tally) -> Result<(), Failure> {
+    let seeds = SIM_SEEDS.to_string();
+    let args =
+        ["run", "--quiet", "--package=grit-control", "--example=sim", "--", "--seeds", &seeds];
+    cargo(job, &args, &format!("cargo xtask sim --seeds {seeds}"))
 }
 
 fn run_cases(job: &Job<'_>, tally: &mut Tally) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use crate::project;
 use crate::repo::{self, Repos};
 
 /// What a stream folds to.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub enum State {
     Run(run::Run),
     Slot(Box<slot::Slot>),

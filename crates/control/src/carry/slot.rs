@@ -1,5 +1,5 @@
+use grit_rollout::TargetError;
 use grit_rollout::slot::{Command as SlotCommand, Effect, Outcome, RouteFailure};
-use grit_rollout::{RouterError, TargetError};
 
 use grit_types::chain;
 
@@ -75,23 +75,12 @@ impl Carry {
         route: &grit_rollout::Route,
     ) -> Result<grit_rollout::Observed, RouteFailure> {
         let attempt = || async {
-            match self.ports.router.apply(route).await {
-                Ok(observed) => Ok(Ok(observed)),
-                Err(error @ RouterError::Stale { .. }) => {
-                    Ok(Err(RouteFailure::Stale { reason: chain(&error) }))
-                }
-                Err(error @ RouterError::Invalid { .. }) => {
-                    let now = self.ports.router.observed(&route.slot).await?;
-                    let trip = now.and_then(|now| now.trip).filter(|t| t.fence == route.fence);
-                    Ok(Err(match trip {
-                        Some(trip) => RouteFailure::Tripped { trip: Box::new(trip) },
-                        None => RouteFailure::Invalid { reason: chain(&error) },
-                    }))
-                }
-                Err(error @ (RouterError::Unreachable(_) | RouterError::Storage { .. })) => {
-                    Err(error)
-                }
-            }
+            let error = match self.ports.router.apply(route).await {
+                Ok(observed) => return Ok(Ok(observed)),
+                Err(error) => error,
+            };
+            let now = self.ports.router.observed(&route.slot).await?;
+            RouteFailure::judge(route, error, now).map(Err)
         };
         self.until_done("setting weights", attempt).await
     }

@@ -40,7 +40,10 @@ impl Draft {
     fn start(&mut self, number: u64) {
         let Some(deployment) = self.slot.deployments.get(&number) else { return };
         let request = &deployment.request;
-        let stable = self.slot.stable.and_then(|stable| self.slot.revisions.get(&stable));
+        // Where nothing of the stable revision serves, most of a canary's requests would fail.
+        let serves = |stable: &grit_types::Revision| !self.slot.serving(*stable).is_empty();
+        let stable = self.slot.stable.filter(serves);
+        let stable = stable.and_then(|stable| self.slot.revisions.get(&stable));
         let old = stable.map(|stable| stable.run.replicas);
         let (revision, stages) = match request.trigger {
             Trigger::Rollback { to } => (to, at_once(request.run.replicas, old.unwrap_or(0))),

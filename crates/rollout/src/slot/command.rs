@@ -3,7 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Change, MeasureOf, Status, Timer};
 use crate::{
-    CheckOutcome, Drained, Gate, Instance, Observed, Report, RunSpec, SlotId, Stats, Strategy, Trip,
+    CheckOutcome, Drained, Gate, Instance, Observed, Report, Route, RouterError, RunSpec, SlotId,
+    Stats, Strategy, Trip,
 };
 
 /// What can be asked of a slot, and what comes back from what it asked for.
@@ -141,6 +142,27 @@ pub enum RouteFailure {
     /// The guard has taken the revision out, under the same fence.
     #[error("the guard tripped: {} of {} requests failed", .trip.failed, .trip.requests)]
     Tripped { trip: Box<Trip> },
+}
+
+impl RouteFailure {
+    /// What a router's refusal means, `now` being what it routes.
+    ///
+    /// # Errors
+    /// The error itself, where trying again may help.
+    pub fn judge(
+        route: &Route,
+        error: RouterError,
+        now: Option<Observed>,
+    ) -> Result<Self, RouterError> {
+        let trip = now.and_then(|now| now.trip).filter(|trip| trip.fence == route.fence);
+        let reason = grit_types::chain(&error);
+        match (error, trip) {
+            (RouterError::Stale { .. }, _) => Ok(Self::Stale { reason }),
+            (RouterError::Invalid { .. }, Some(trip)) => Ok(Self::Tripped { trip: Box::new(trip) }),
+            (RouterError::Invalid { .. }, None) => Ok(Self::Invalid { reason }),
+            (error @ (RouterError::Unreachable(_) | RouterError::Storage { .. }), _) => Err(error),
+        }
+    }
 }
 
 /// Why a command changes nothing.

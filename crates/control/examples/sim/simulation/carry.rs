@@ -9,13 +9,17 @@ use grit_control::repo;
 use grit_control::view::{CommitView, DeploymentView};
 use grit_ledger::{PendingEffect, RowQuery};
 use grit_pipeline::run;
+use grit_rollout::fake::{Ensuring, Turn};
 use grit_rollout::slot::{self, GateVerdict, Outcome, Status};
-use grit_rollout::{CheckOutcome, Drained, Gate, InstanceSet, RevisionStats, Route, SlotId, Stats};
-use grit_types::{CommitId, Digest, EventId, Timestamp};
+use grit_rollout::{
+    CheckOutcome, Drained, Gate, Instance, InstanceSet, InstanceState, RevisionStats, Route,
+    SlotId, Stats,
+};
+use grit_types::{CommitId, Digest, EventId, InstanceId, Timestamp};
 
 use super::scenario::Quality;
 use super::tally::{self, Fault};
-use super::target::{Due, Turn};
+use super::target::fate;
 use super::world::{Item, Moment, World};
 
 /// An effect that is being carried out.
@@ -190,87 +194,61 @@ impl World {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let effect = call.effect.id.clone();
         let until = *call.until.get_or_insert(now.after(set.run.health.deadline));
-        let failed = self.target.failed(&effect);
-        if let Some(reason) = failed.or((now >= until).then(|| "it timed out".to_owned())) {
-            let mine = self.target.made_by(&effect);
-            self.end_instances(&set.slot, &mine);
-            return self.outcome(id, Outcome::Ensured { number, revision, result: Err(reason) });
+        let (scenario, rng) = (&self.scenario, &mut self.rng);
+        let mut fate = |version: &str, instance: &_| fate(scenario, rng, version, instance);
+        let mut ensuring = self.target.ensure(&effect, set, now, &mut fate);
+        if now >= until && ensuring == Ensuring::Waiting {
+            self.target.give_up(&effect, "it timed out", now, &mut fate);
+            ensuring = self.target.ensure(&effect, set, now, &mut fate);
         }
-        let quality = self.scenario.quality(&set.version);
-        let mut due = vec![];
-        let ready = self.target.ensure((&effect, set), quality, now, &mut self.rng, &mut due);
-        let started = self.target.made_by(&effect);
-        if quality == Quality::Hung && !started.is_empty() && self.stage(id) == 0 {
-            self.tally.fault(Fault::HungHealthCheck);
-        }
-        self.schedule(due);
-        match ready {
-            Some(ready) => {
-                self.outcome(id, Outcome::Ensured { number, revision, result: Ok(ready) });
+        self.instances_moved(&set.slot);
+        let result = match ensuring {
+            Ensuring::Ready(ready) => Ok(ready),
+            Ensuring::Failed(reason) => Err(reason),
+            Ensuring::Waiting => {
+                if self.stage(id) == 0 {
+                    if self.scenario.quality(&set.version) == Quality::Hung {
+                        self.tally.fault(Fault::HungHealthCheck);
+                    }
+                    self.again(id, until.since(now).as_millis() as u64);
+                    self.report(&set.slot);
+                }
+                return;
             }
-            None => {
-                self.again(id, until.since(now).as_millis() as u64);
-                self.report(&set.slot);
-            }
-        }
-    }
-
-    fn schedule(&mut self, due: Vec<Due>) {
-        for due in due {
-            self.queue(due.after, Item::Turn(due));
-        }
+        };
+        self.outcome(id, Outcome::Ensured { number, revision, result });
     }
 
     /// Nothing that the edge sends requests to is ever ended.
-    fn end_instances(&mut self, slot: &SlotId, ids: &[grit_types::InstanceId]) {
-        if let Some(routed) = self.edge.slots.get(slot)
-            && let Some(id) = ids.iter().find(|id| routed.reaches(**id))
-        {
-            return self.fail(format!("{id} of {slot} is scaled down while it is routed"));
+    fn instances_moved(&mut self, slot: &SlotId) {
+        let ending = self.target.observe(slot).into_iter();
+        let ending = ending.filter(|instance| instance.state == InstanceState::Stopping);
+        let routed = self.edge.routes.get(slot);
+        let reached = |i: &Instance| routed.is_some_and(|routed| routed.reaches(i.id));
+        if let Some(instance) = ending.into_iter().find(reached) {
+            return self.fail(format!("{} of {slot} is ended while it is routed", instance.id));
         }
-        let mut due = vec![];
-        self.target.stop(ids, self.now, &mut self.rng, &mut due);
-        self.schedule(due);
-        self.report(slot);
+        self.wake_instances();
     }
 
-    pub(super) fn turn(&mut self, due: &Due) {
-        if !self.target.is_due(due) {
-            return;
-        }
-        let Some(process) = self.target.processes.get(&due.instance) else { return };
-        let slot = process.slot.clone();
-        let mut next = vec![];
-        self.target.take(due.instance, due.turn, self.now, &mut self.rng, &mut next);
-        self.schedule(next);
-        self.report(&slot);
-        let waiting = self.calls.iter().filter(|(_, call)| call.waits_for_instances(&slot));
+    /// Something became of instances: it is reported, and who waits for them looks again.
+    pub(super) fn instances_changed(&mut self, slot: &SlotId) {
+        self.instances_moved(slot);
+        self.report(slot);
+        let waiting = self.calls.iter().filter(|(_, call)| call.waits_for_instances(slot));
         for call in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
             let soon = self.rng.between(0, 20);
             self.again(call, soon);
         }
     }
 
-    /// An instance dies of itself.
-    pub(super) fn kill_instance(&mut self) -> bool {
-        let ready = self
-            .target
-            .processes
-            .values()
-            .filter(|process| process.instance.state == grit_rollout::InstanceState::Ready);
-        let ids: Vec<_> = ready.map(|process| process.instance.id).collect();
-        if ids.is_empty() {
-            return false;
+    /// This becomes of an instance, of itself.
+    pub(super) fn befall(&mut self, id: InstanceId, turn: Turn) {
+        let (scenario, rng) = (&self.scenario, &mut self.rng);
+        let mut fate = |version: &str, instance: &_| fate(scenario, rng, version, instance);
+        if let Some(slot) = self.target.turn(id, turn, self.now, &mut fate) {
+            self.instances_changed(&slot);
         }
-        self.tally.fault(Fault::InstanceDeath);
-        let id = *self.rng.pick(&ids);
-        let slot = self.target.processes[&id].slot.clone();
-        let turn = if self.rng.chance(25) { Turn::Fail } else { Turn::Die };
-        let mut due = vec![];
-        self.target.take(id, turn, self.now, &mut self.rng, &mut due);
-        self.schedule(due);
-        self.report(&slot);
-        true
     }
 
     /// Sends a route; the request may be slow, and outlive who sent it.
@@ -281,7 +259,7 @@ impl World {
         let slow = self.rng.chance(5);
         let way = if slow { self.rng.between(500, 6_000) } else { self.rng.between(1, 30) };
         self.queue(way, Item::Arrive { life: self.life, call: id, route });
-        if self.armed == Some(Moment::RequestSent) {
+        if self.dies_in(Moment::RequestSent) {
             self.crash();
         }
     }
@@ -302,6 +280,7 @@ impl World {
         }
         let result = self.edge.apply(route);
         if result.is_ok() {
+            self.instances_moved(&route.slot);
             if let Err(broken) = self.oracle.routed(&self.edge, route) {
                 return self.fail(broken);
             }
@@ -320,7 +299,7 @@ impl World {
     }
 
     pub(super) fn watch(&mut self, slot: &SlotId) {
-        let Some(routed) = self.edge.slots.get(slot) else { return };
+        let Some(routed) = self.edge.routes.get(slot) else { return };
         let Some((_, version)) = routed.watched() else { return };
         let version = version.to_owned();
         let lane = self.scenario.lanes.iter().find(|lane| lane.slot == *slot);
@@ -328,7 +307,7 @@ impl World {
         if self.edge.down || traffic == 0 || self.scenario.quality(&version) != Quality::Erroring {
             return self.queue(2_000, Item::Watch(slot.clone()));
         }
-        if self.edge.trip(slot, self.now).is_some() {
+        if self.edge.routes.trip(slot, self.now).is_some() {
             self.report_trips();
         }
     }
@@ -354,31 +333,17 @@ impl World {
         id: u64,
         revision: grit_types::Revision,
         slot: &SlotId,
-        named: &[grit_types::InstanceId],
+        named: &[InstanceId],
     ) {
-        let meant = self.target.meant(slot, revision, named);
-        if meant.is_empty() {
+        let (scenario, rng) = (&self.scenario, &mut self.rng);
+        let mut fate = |version: &str, instance: &_| fate(scenario, rng, version, instance);
+        let gone = self.target.stop((slot, revision), named, self.now, &mut fate);
+        self.instances_moved(slot);
+        if gone {
             return self.outcome(id, Outcome::Stopped { revision });
         }
-        self.end_instances(slot, &meant);
-        if named.is_empty() {
-            self.end_ensures(slot, revision);
-        }
-    }
-
-    /// An `ensure` of what is ended altogether waits for nothing any more.
-    fn end_ensures(&mut self, of: &SlotId, gone: grit_types::Revision) {
-        let waiting = self.calls.iter().filter_map(|(id, call)| match &call.body {
-            Effect::Slot(slot::Effect::EnsureInstances { number, set })
-                if set.slot == *of && set.revision == gone =>
-            {
-                Some((*id, *number))
-            }
-            _ => None,
-        });
-        for (id, number) in waiting.collect::<Vec<_>>() {
-            let result = Err("it was ended".to_owned());
-            self.outcome(id, Outcome::Ensured { number, revision: gone, result });
+        if self.stage(id) == 0 {
+            self.instances_changed(slot);
         }
     }
 
@@ -387,7 +352,7 @@ impl World {
             self.unreachable();
             return Err("the edge cannot be reached".to_owned());
         }
-        let Some(routed) = self.edge.slots.get(slot) else { return Ok(Stats::default()) };
+        let Some(routed) = self.edge.routes.get(slot) else { return Ok(Stats::default()) };
         let lane = self.scenario.lanes.iter().find(|lane| lane.slot == *slot);
         let traffic = lane.map_or(0, |lane| lane.traffic);
         let mut revisions = BTreeMap::new();

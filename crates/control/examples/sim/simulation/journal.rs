@@ -9,6 +9,7 @@ use super::world::{Item, Moment, Query, World};
 
 impl World {
     pub(super) fn ask(&mut self, query: Query) {
+        let appends = matches!(query, Query::Append(_));
         let (input, delay) = match query {
             Query::Load(stream) => {
                 let events = self.store.read(&stream);
@@ -24,7 +25,7 @@ impl World {
             Query::Append(append) => (self.append(*append), self.rng.between(0, 20)),
         };
         self.queue(delay, Item::Input(self.life, input));
-        if self.armed == Some(Moment::Appended) {
+        if appends && self.dies_in(Moment::Appended) {
             self.crash();
         }
     }

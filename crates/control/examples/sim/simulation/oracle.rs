@@ -3,14 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use grit_control::aggregate::State;
+use grit_control::project;
 use grit_control::reactor::Receipt;
-use grit_ledger::{Append, StreamId, join};
+use grit_control::view::{CommitView, DeploymentView, RunView, SlotView};
+use grit_ledger::{Append, RowQuery, StreamId, join};
 use grit_pipeline::run;
+use grit_rollout::fake::Routed;
 use grit_rollout::slot::{self, Phase, Slot, Stage, Status};
 use grit_rollout::{Route, SlotId};
-use grit_types::{EffectId, EventId, Fence, Sequence, Weight};
+use grit_types::{DeploymentId, EffectId, EventId, Fence, Sequence, Weight};
+use serde_json::Value;
 
 use super::edge::Edge;
+use super::store::Store;
 use super::tally::Tally;
 
 #[derive(Default)]
@@ -19,9 +24,21 @@ pub struct Oracle {
     states: BTreeMap<StreamId, State>,
     events: BTreeSet<EventId>,
     owed: BTreeSet<EffectId>,
-    /// The newest step of each deployment.
-    steps: BTreeMap<(StreamId, u64), usize>,
+    /// How far each deployment is.
+    progress: BTreeMap<(StreamId, u64), Progress>,
+    /// What was ever requested.
+    requested: BTreeSet<DeploymentId>,
+    /// Slots whose last deployment that came so far left neither revision whole.
+    degraded: BTreeSet<StreamId>,
     fences: BTreeMap<SlotId, (Fence, Sequence)>,
+}
+
+#[derive(Clone, Copy)]
+struct Progress {
+    step: usize,
+    /// That the step gives, and the one before it gave.
+    weight: Weight,
+    before: Weight,
 }
 
 impl Oracle {
@@ -45,6 +62,11 @@ impl Oracle {
             State::Slot(slot) => Some(&**slot),
             State::Run(_) | State::Repo(_) => None,
         })
+    }
+
+    /// Whether what requests follow is not what was last found good.
+    pub fn is_degraded(&self, slot: &SlotId) -> bool {
+        self.degraded.contains(&slot.stream())
     }
 
     /// The runs as recorded.
@@ -98,9 +120,14 @@ impl Oracle {
         let Some(State::Slot(slot)) = self.states.get(stream) else { return Ok(()) };
         one_at_a_time(slot)?;
         match event {
+            slot::Event::Requested { request, .. } if !self.requested.insert(request.id) => {
+                Err(format!("deployment {} was requested once, and is there twice", request.id))
+            }
             slot::Event::StepStarted { number, step, .. } => {
-                let full = slot.deployments.get(&number).is_some_and(|d| d.full);
-                self.step(stream, number, step, full)
+                let Some(deployment) = slot.deployments.get(&number).cloned() else {
+                    return Ok(());
+                };
+                self.step(stream, &deployment, step)
             }
             slot::Event::RollbackStarted { reason, .. } => {
                 tally.count("rollback", why(&reason));
@@ -110,6 +137,11 @@ impl Oracle {
                 let gated =
                     reason.as_ref().map(why).filter(|why| matches!(*why, "Gate" | "StableLost"));
                 gated.into_iter().for_each(|why| tally.count("rollback", why));
+                match status {
+                    Status::Degraded => self.degraded.insert(stream.clone()),
+                    Status::Succeeded => self.degraded.remove(stream),
+                    _ => false,
+                };
                 ended_as_routed(slot, number, status, edge)
             }
             _ => Ok(()),
@@ -120,21 +152,26 @@ impl Oracle {
     fn step(
         &mut self,
         stream: &StreamId,
-        number: u64,
+        deployment: &slot::Deployment,
         step: usize,
-        full: bool,
     ) -> Result<(), String> {
-        let key = (stream.clone(), number);
-        let last = self.steps.insert(key, step);
+        let key = (stream.clone(), deployment.number);
+        let last = self.progress.get(&key).copied();
         let follows = match last {
             None => step == 0,
-            Some(last) => step == last + 1 || (full && step > last),
+            Some(last) => step == last.step + 1 || (deployment.full && step > last.step),
         };
-        if follows {
-            Ok(())
-        } else {
-            Err(format!("deployment {number} of {stream} went from step {last:?} to {step}"))
+        if !follows {
+            let last = last.map(|last| last.step);
+            return Err(format!("deployment {key:?} went from step {last:?} to {step}"));
         }
+        let now = last.map_or(Weight::ZERO, |last| last.weight);
+        let weight = match deployment.stages.get(step) {
+            Some(Stage::Move { weight, .. }) => *weight,
+            Some(Stage::Hold { .. } | Stage::Measure(_)) | None => now,
+        };
+        self.progress.insert(key, Progress { step, weight, before: now });
+        Ok(())
     }
 
     /// A route is in force at the edge.
@@ -151,11 +188,75 @@ impl Oracle {
         if told.is_none_or(|told| told < at) {
             return Err(format!("{} is routed by an act that is not recorded", route.slot));
         }
-        let Some(routed) = edge.slots.get(&route.slot) else { return Ok(()) };
+        let Some(routed) = edge.routes.get(&route.slot) else { return Ok(()) };
+        let progress = self.progress.get(&(route.slot.stream(), route.fence.0));
         for (revision, weight) in routed.weights() {
-            within_bounds(slot, route, revision, weight)?;
+            within_bounds(slot, route, progress, revision, weight)?;
         }
         Ok(())
+    }
+
+    /// Whether the journal, read from its beginning, tells another story than its rows, or than
+    /// what was appended.
+    pub fn misread(&self, store: &Store) -> Option<String> {
+        self.states.iter().find_map(|(stream, appended)| {
+            let read = match refold(store, stream) {
+                Ok(read) => read,
+                Err(error) => return Some(format!("{stream} cannot be read: {error}")),
+            };
+            if read != *appended {
+                return Some(format!("{stream} reads back as something else than was appended"));
+            }
+            rows_of(stream, appended).into_iter().find_map(|(table, key, body)| {
+                let query = RowQuery { table, key: Some(key), ..RowQuery::default() };
+                let rows = store.rows(&query);
+                let same = rows.len() == 1 && rows[0].body == body;
+                (!same).then(|| format!("the row of {query:?} is not what {stream} folds to"))
+            })
+        })
+    }
+}
+
+fn refold(store: &Store, stream: &StreamId) -> Result<State, String> {
+    let events = store.read(stream).map_err(|error| error.to_string())?;
+    let empty = State::empty(stream).map_err(|error| error.to_string())?;
+    events.into_iter().try_fold(empty, |state, recorded| {
+        let event = recorded.event;
+        state.fold(stream, &event.kind, &event.data).map_err(|error| error.to_string())
+    })
+}
+
+fn body(view: &impl serde::Serialize) -> Value {
+    serde_json::to_value(view).expect("a view is plain data")
+}
+
+/// Table, key and body of the rows that a state is shown as.
+fn rows_of(stream: &StreamId, state: &State) -> Vec<(String, String, Value)> {
+    match state {
+        State::Run(run) => {
+            let view = RunView::new(run);
+            view.map(|view| (project::RUNS.to_owned(), view.id.to_string(), body(&view)))
+                .into_iter()
+                .collect()
+        }
+        State::Slot(slot) => {
+            let Some(view) = SlotView::new(slot) else { return vec![] };
+            let scope = format!("{}/{}/{}", view.repo, view.environment, view.service);
+            let deployments = slot.deployments.values().map(|deployment| {
+                let view = DeploymentView::new(slot, deployment);
+                (project::DEPLOYMENTS.to_owned(), view.id.to_string(), body(&view))
+            });
+            let whole = (project::SLOTS.to_owned(), scope, body(&view));
+            deployments.chain([whole]).collect()
+        }
+        State::Repo(repo) => {
+            let name = stream.parts().nth(1).unwrap_or_default();
+            let commits = repo.commits.iter().map(|(commit, state)| {
+                let view = CommitView { commit: commit.clone(), state: state.clone() };
+                (project::COMMITS.to_owned(), format!("{name}/{commit}"), body(&view))
+            });
+            commits.collect()
+        }
     }
 }
 
@@ -169,10 +270,12 @@ fn one_at_a_time(slot: &Slot) -> Result<(), String> {
     Err(format!("{moving:?} move at once, {:?} is active", slot.active))
 }
 
-/// Traffic only on what was verified, and no more than the steps so far give.
+/// Traffic only on what was verified, and as much as the step gives or, while its instances are
+/// being started, the one before it gave.
 fn within_bounds(
     slot: &Slot,
     route: &Route,
+    progress: Option<&Progress>,
     revision: grit_types::Revision,
     weight: Weight,
 ) -> Result<(), String> {
@@ -181,17 +284,12 @@ fn within_bounds(
     if !deployment.verified {
         return Err(format!("revision {revision} of {} gets traffic unverified", route.slot));
     }
-    // While a step's instances are being started, the weight of one before it is in force.
-    let so_far = deployment.stages.iter().take(deployment.step + 1);
-    let bound = so_far.filter_map(|stage| match stage {
-        Stage::Move { weight, .. } => Some(*weight),
-        Stage::Hold { .. } | Stage::Measure(_) => None,
-    });
-    let bound = bound.max();
-    if deployment.status().is_final() || bound.is_some_and(|bound| weight <= bound) {
+    let given = progress.is_some_and(|by| weight == by.weight || weight == by.before);
+    if given {
         return Ok(());
     }
-    Err(format!("revision {revision} of {} has {weight}, and its step gives {bound:?}", route.slot))
+    let by = progress.map(|by| (by.weight, by.before));
+    Err(format!("revision {revision} of {} has {weight}, and its steps give {by:?}", route.slot))
 }
 
 /// What a deployment ended as is what requests follow.
@@ -199,11 +297,10 @@ fn ended_as_routed(slot: &Slot, number: u64, status: Status, edge: &Edge) -> Res
     let (Some(id), Some(deployment)) = (&slot.id, slot.deployments.get(&number)) else {
         return Ok(());
     };
-    let weights = edge.slots.get(id).map(super::edge::Routed::weights).unwrap_or_default();
+    let weights = edge.routes.get(id).map(Routed::weights).unwrap_or_default();
     let on = |revision| weights.get(&revision).copied().unwrap_or(Weight::ZERO);
-    let tripped = edge.slots.get(id).is_some_and(|routed| routed.trip.is_some());
     match status {
-        Status::Succeeded if on(deployment.revision) != Weight::FULL && !tripped => {
+        Status::Succeeded if on(deployment.revision) != Weight::FULL => {
             Err(format!("deployment {number} of {id} SUCCEEDED with {}", on(deployment.revision)))
         }
         Status::RolledBack if on(deployment.revision) != Weight::ZERO => {

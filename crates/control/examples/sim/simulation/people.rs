@@ -3,28 +3,30 @@
 use std::sync::Arc;
 
 use grit_control::aggregate::Command;
-use grit_control::reactor::{Receipt, SubmitError};
 use grit_control::repo::{self, RefUpdate};
 use grit_ledger::StreamId;
 use grit_pipeline::run;
-use grit_rollout::slot::{Command as SlotCommand, Deployment, Phase, Slot, Trigger};
-use grit_types::{Actor, CommitId, DeploymentId, Digest, Revision, Role, RunId};
+use grit_rollout::fake::{Routed, Turn};
+use grit_rollout::slot::{Command as SlotCommand, Deployment, Phase, Request, Slot, Trigger};
+use grit_rollout::{Group, InstanceState, Route};
+use grit_types::{
+    Actor, CommitId, DeploymentId, Digest, Fence, Revision, Role, RunId, Sequence, Weight,
+};
 
-use super::runs::{request, run_stream, shop};
+use super::runs::{odd_request, run_stream, shop};
 use super::scenario::{Act, PEOPLE, Quality, SPAN_MS, person};
 use super::tally::Fault;
-use super::world::{Asker, Item, Moment, World};
+use super::world::{Asker, Item, World};
 
 /// How often a trouble waits for somebody whom it hits.
-const TRIES_MAX: u32 = 40;
+const TRIES_MAX: u32 = 200;
 
 impl World {
     pub(super) fn act(&mut self, act: Act) {
         match act {
             Act::Push | Act::PushAgain => self.push(act == Act::PushAgain),
             Act::Deploy => self.deploy(None),
-            Act::DeployGood => self.deploy(Some(Quality::Good)),
-            Act::DeployHung => self.deploy(Some(Quality::Hung)),
+            Act::DeployA(quality) => self.deploy(Some(quality)),
             Act::Steer => self.steer_blindly(),
             Act::SteerWisely => self.steer_wisely(),
             Act::Approve => self.approve(),
@@ -34,15 +36,17 @@ impl World {
             Act::Misplace => {
                 let stream = self.scenario.lanes[0].slot.stream();
                 let command = Command::Repo(repo::Command::Done);
-                self.ask_as("alice", "misplaced", stream, command);
+                self.ask_as("alice", stream, command);
             }
-            Act::Crash => {
-                self.armed = Some(*self.rng.pick(&[Moment::RequestSent, Moment::Appended]));
-                self.queue(5_000, Item::Over(act, 0));
+            Act::Crash => self.crash(),
+            Act::CrashIn(moment) => {
+                self.armed.insert(moment);
             }
+            Act::Meddle => self.meddle(),
+            Act::LoseStable => self.lose_stable(),
             Act::KillInstance => {
-                if !self.kill_instance() && !self.is_calm() {
-                    self.queue(1_000, Item::Act(act));
+                if !self.kill_instance() {
+                    self.later(act);
                 }
             }
             Act::EdgeRestart => {
@@ -74,12 +78,6 @@ impl World {
 
     /// A trouble ends once it has hit somebody, or has waited long enough.
     pub(super) fn over(&mut self, act: Act, tries: u32) {
-        if act == Act::Crash {
-            if self.armed.take().is_some() {
-                self.crash();
-            }
-            return;
-        }
         let idle = self.troubles.get(name(act)) == Some(&false);
         if idle && tries < TRIES_MAX && !self.is_calm() {
             return self.queue(500, Item::Over(act, tries + 1));
@@ -89,7 +87,7 @@ impl World {
             Act::JournalFull => self.store.full = self.troubles.contains_key(name(act)),
             Act::JournalUnreadable => self.store.unreadable = false,
             Act::EdgeUnreachable | Act::EdgeRestart => {
-                self.edge.down = false;
+                self.edge.down = self.troubles.contains_key(name(Act::EdgeUnreachable));
                 self.report_trips();
                 for slot in self.slots() {
                     self.queue(1_000, Item::Watch(slot));
@@ -99,9 +97,16 @@ impl World {
         }
     }
 
-    fn ask_as(&mut self, who: &str, what: &'static str, stream: StreamId, command: Command) {
-        let actor = Actor::new(person(who), "cli");
-        self.submit(stream, command, actor, Asker::Person(what));
+    fn ask_as(&mut self, who: &str, stream: StreamId, command: Command) {
+        self.submit(stream, command, Actor::new(person(who), "cli"), Asker::Person);
+    }
+
+    /// Asks for a deployment, until there is an answer: the request's id makes it one deployment.
+    pub(super) fn ask_for(&mut self, request: Box<Request>) {
+        let stream = request.slot.stream();
+        let actor = Actor::new(request.requested_by.clone(), "cli");
+        let command = Command::Slot(SlotCommand::Request(request.clone()));
+        self.submit(stream, command, actor, Asker::Deployer(request));
     }
 
     fn push(&mut self, again: bool) {
@@ -116,7 +121,7 @@ impl World {
         let updates = vec![RefUpdate { name, old: None, new: Some(release.commit.clone()) }];
         let command = Command::Repo(repo::Command::Push { updates });
         let author = release.author.to_string();
-        self.ask_as(&author, "push", shop().stream(), command);
+        self.ask_as(&author, shop().stream(), command);
     }
 
     fn deploy(&mut self, quality: Option<Quality>) {
@@ -127,9 +132,56 @@ impl World {
         let lane = &self.scenario.lanes[lane];
         let trigger = Trigger::Manual;
         let request = self.scenario.request(lane, &release, id, trigger, self.now, &mut self.rng);
-        let stream = lane.slot.stream();
-        let command = Command::Slot(SlotCommand::Request(Box::new(request)));
-        self.ask_as(release.author.as_str(), "deploy", stream, command);
+        self.ask_for(Box::new(request));
+    }
+
+    /// Somebody moves a slot's traffic to stable at the edge itself, under a fence of their own.
+    fn meddle(&mut self) {
+        let idle = |slot: &&Slot| {
+            slot.active().is_some_and(|active| {
+                matches!(active.phase, Phase::Holding { .. } | Phase::Soaking { .. })
+            })
+        };
+        let slots: Vec<Slot> = self.oracle.slots().filter(idle).cloned().collect();
+        let Some(slot) = slots.first() else { return self.later(Act::Meddle) };
+        let (Some(stable), Some(routing)) = (slot.stable, slot.routing.as_ref()) else { return };
+        let groups = routing.route.groups.iter().filter(|group| group.revision == stable);
+        let groups: Vec<Group> =
+            groups.map(|group| Group { weight: Weight::FULL, ..group.clone() }).collect();
+        let (fence, sequence) = (Fence(slot.last + 1), Sequence::ZERO);
+        let route = Route { fence, sequence, groups, ..routing.route.clone() };
+        if !self.edge.down {
+            // A route without a way back is refused, and nothing is moved.
+            let _ = self.edge.apply(&route);
+        }
+    }
+
+    /// While traffic is on both, the stable version dies, and never comes up again.
+    fn lose_stable(&mut self) {
+        let beside = |slot: &&Slot| {
+            let on_canary = |d: &Deployment| d.shifted && d.from.is_some() && d.from == slot.stable;
+            slot.active().is_some_and(on_canary)
+        };
+        let slot = self.oracle.slots().find(beside).cloned();
+        let Some((slot, stable)) = slot.and_then(|slot| slot.stable.map(|s| (slot, s))) else {
+            return self.later(Act::LoseStable);
+        };
+        let (Some(record), Some(id)) = (slot.revisions.get(&stable), &slot.id) else { return };
+        self.scenario.spoil(&record.version);
+        for instance in self.target.observe(id) {
+            if instance.revision == stable {
+                self.befall(instance.id, Turn::Fail);
+            }
+        }
+        let command = SlotCommand::Abort { reason: "it looks bad".to_owned() };
+        let stream = id.stream();
+        self.ask_as("alice", stream, Command::Slot(command));
+    }
+
+    fn later(&mut self, act: Act) {
+        if !self.is_calm() {
+            self.queue(1_000, Item::Act(act));
+        }
     }
 
     fn steer_blindly(&mut self) {
@@ -148,7 +200,7 @@ impl World {
             _ => SlotCommand::Approve { number: Some(1), roles: vec![Role::Owner] },
         };
         let who = PEOPLE[self.rng.below(PEOPLE.len())];
-        self.ask_as(who, "steer", stream, Command::Slot(command));
+        self.ask_as(who, stream, Command::Slot(command));
     }
 
     /// What makes sense as things stand.
@@ -168,7 +220,7 @@ impl World {
             Some(active) => self.wise(active, id),
         };
         let who = PEOPLE[self.rng.below(PEOPLE.len())];
-        self.ask_as(who, "steer", stream, Command::Slot(command));
+        self.ask_as(who, stream, Command::Slot(command));
     }
 
     fn wise(&mut self, active: &Deployment, id: DeploymentId) -> SlotCommand {
@@ -195,7 +247,7 @@ impl World {
         let role = *self.rng.pick(&[Role::Viewer, Role::Member, Role::Admin, Role::Owner]);
         let command = SlotCommand::Approve { number: None, roles: vec![role] };
         let who = PEOPLE[self.rng.below(PEOPLE.len())];
-        self.ask_as(who, "approve", stream, Command::Slot(command));
+        self.ask_as(who, stream, Command::Slot(command));
     }
 
     fn cancel_run(&mut self) {
@@ -207,7 +259,7 @@ impl World {
         let run = *self.rng.pick(&runs);
         let force = self.rng.chance(50);
         let command = run::Command::Cancel { reason: "enough".to_owned(), force };
-        self.ask_as("bob", "cancel", run_stream(run), Command::Run(command));
+        self.ask_as("bob", run_stream(run), Command::Run(command));
     }
 
     fn publish(&mut self) {
@@ -217,38 +269,41 @@ impl World {
         let Some(commit) = commit else { return };
         let (image, artifact) = ("shop/other".to_owned(), Digest::of(b"other"));
         let command = repo::Command::Publish { commit, image, artifact, run: None };
-        self.ask_as("carol", "publish", shop().stream(), Command::Repo(command));
+        self.ask_as("carol", shop().stream(), Command::Repo(command));
     }
 
     /// A run that is asked what no run can do.
     fn odd_run(&mut self) {
         let seed = format!("odd/{}", self.elapsed_ms());
         let run = RunId::derived(self.now, seed.as_bytes());
-        let commit: CommitId = "e".repeat(40).parse().expect("a commit id");
         let planned = self.oracle.runs().filter_map(|run| run.request.clone()).next();
-        match (self.rng.below(3), planned) {
-            (0, Some(known)) => {
-                let again = run::Command::Plan(known.clone());
-                self.ask_as("dave", "odd", run_stream(known.run), Command::Run(again));
-            }
+        let (stream, command) = match (self.rng.below(8), planned) {
+            (0, Some(known)) => (run_stream(known.run), run::Command::Plan(known.clone())),
             (1, _) => {
                 let reason = "there is none".to_owned();
-                let command = run::Command::Cancel { reason, force: false };
-                self.ask_as("dave", "odd", run_stream(run), Command::Run(command));
+                (run_stream(run), run::Command::Cancel { reason, force: false })
             }
             _ => {
-                let plan = super::runs::plan_of(&[]);
-                let odd = Arc::new(request(run, plan, commit, 1));
-                self.ask_as("dave", "odd", run_stream(run), Command::Run(run::Command::Plan(odd)));
+                let request = odd_request(run, &mut self.rng);
+                (run_stream(run), run::Command::Plan(Arc::new(request)))
             }
-        }
+        };
+        self.ask_as("dave", stream, Command::Run(command));
     }
 
-    pub(super) fn person_answered(
-        &mut self,
-        _what: &'static str,
-        _result: &Result<Receipt, SubmitError>,
-    ) {
+    /// An instance dies of itself.
+    fn kill_instance(&mut self) -> bool {
+        let processes = self.target.processes();
+        let ready = processes.filter(|process| process.instance.state == InstanceState::Ready);
+        let ids: Vec<_> = ready.map(|process| process.instance.id).collect();
+        if ids.is_empty() {
+            return false;
+        }
+        self.tally.fault(Fault::InstanceDeath);
+        let id = *self.rng.pick(&ids);
+        let turn = if self.rng.chance(25) { Turn::Fail } else { Turn::Die };
+        self.befall(id, turn);
+        true
     }
 
     /// People look after what waits for them, until nothing does.
@@ -292,7 +347,7 @@ impl World {
                 _ => continue,
             };
             let who = PEOPLE[self.rng.below(PEOPLE.len())];
-            self.ask_as(who, "tidy", stream.clone(), Command::Slot(command));
+            self.ask_as(who, stream.clone(), Command::Slot(command));
         }
         !live.is_empty()
     }
@@ -314,26 +369,23 @@ impl World {
 
     /// What must be so when nothing happens any more.
     pub(super) fn inspect_rest(&mut self) {
+        self.store.unreadable = false;
         let recorded = self.store.all().len() as u64;
         if recorded != self.oracle.events() {
             let seen = self.oracle.events();
             self.fail(format!("{recorded} events are in the journal, {seen} were acknowledged"));
         }
-        let problems: Vec<String> =
-            self.oracle.slots().filter_map(|slot| self.unserved(slot)).collect();
-        if let Some(problem) = problems.into_iter().next() {
-            self.fail(problem);
-        }
+        let unserved = self.oracle.slots().find_map(|slot| self.unserved(slot));
+        let problem = unserved.or_else(|| self.oracle.misread(&self.store));
+        problem.into_iter().for_each(|problem| self.fail(problem));
     }
 
     /// What is stable is what requests follow.
     fn unserved(&self, slot: &Slot) -> Option<String> {
         let (id, stable) = (slot.id.as_ref()?, slot.stable?);
-        let weights = self.edge.slots.get(id).map(super::edge::Routed::weights)?;
+        let weights = self.edge.routes.get(id).map(Routed::weights)?;
         let full = weights.get(&stable) == Some(&grit_types::Weight::FULL);
-        let degraded =
-            slot.deployments.values().any(|d| d.status() == grit_rollout::slot::Status::Degraded);
-        (!full && !degraded)
+        (!full && !self.oracle.is_degraded(id))
             .then(|| format!("{id}: stable is {stable}, and the edge follows {weights:?}"))
     }
 }

@@ -3,9 +3,8 @@ pub struct Rng(u64);
 
 impl Rng {
     pub fn new(seed: u64) -> Self {
-        let mut rng = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        rng.next();
-        rng
+        // Neighbouring seeds must not begin with neighbouring states.
+        Self(Self(seed).next())
     }
 
     pub fn next(&mut self) -> u64 {

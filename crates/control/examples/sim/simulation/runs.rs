@@ -143,7 +143,7 @@ impl World {
     ) {
         let effect = self.calls[&id].effect.id.to_string();
         // The same commit holds the same files, however often they are read.
-        let mut rng = Rng::new(number);
+        let mut rng = Rng::new(self.seed.wrapping_add(number));
         if rng.chance(8) {
             let result = Err(vec!["ci.yml:3:1: unknown key `job`".to_owned()]);
             return self.finish(id, Done::Repo(repo::Command::Planned { commit, result }));
@@ -253,6 +253,38 @@ pub(super) fn request(run: RunId, plan: Plan, commit: CommitId, number: u64) -> 
         only: Selection::default(),
         os: "Linux".to_owned(),
         foreign: Foreign::Refuse,
+    }
+}
+
+/// A run that cannot be planned.
+pub(super) fn odd_request(run: RunId, rng: &mut Rng) -> Request {
+    let commit: CommitId = "e".repeat(40).parse().expect("a commit id");
+    let one = |needs: &str| plan_of(&[job("job0", &[needs.to_owned()], false, &mut Rng::new(1))]);
+    let plain = || plan_of(&[job("job0", &[], false, &mut Rng::new(1))]);
+    let request = |plan| request(run, plan, commit.clone(), 1);
+    let dispatched = |mut request: Request, inputs: &[(&str, &str)]| {
+        request.event = "workflow_dispatch".to_owned();
+        let inputs = inputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        request.inputs = inputs.collect();
+        request
+    };
+    match rng.below(8) {
+        0 => request(plan_of(&[])),
+        1 => request(one("job0")),
+        2 => request(one("elsewhere")),
+        3 => dispatched(request(plain()), &[]),
+        4 => dispatched(request(plain()), &[("count", "many")]),
+        5 => dispatched(request(plain()), &[("colour", "red")]),
+        6 => {
+            let mut large = request(plain());
+            large.env.insert("LARGE".to_owned(), "x".repeat(4 << 20));
+            large
+        }
+        _ => {
+            let mut partial = request(plain());
+            partial.only.jobs = vec!["elsewhere".parse().expect("a job key")];
+            partial
+        }
     }
 }
 

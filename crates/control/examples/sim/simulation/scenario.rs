@@ -11,6 +11,7 @@ use grit_rollout::{
 use grit_types::{CommitId, DeploymentId, Digest, Principal, Role, Tenant, Timestamp, Weight};
 
 use super::rng::Rng;
+use super::world::Moment;
 
 /// What a version turns out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +73,8 @@ pub enum Act {
     Push,
     PushAgain,
     Deploy,
-    /// Of a version that does its work.
-    DeployGood,
-    /// Of one whose health check never answers.
-    DeployHung,
+    /// Of a version that turns out to be this.
+    DeployA(Quality),
     Steer,
     SteerWisely,
     Approve,
@@ -85,6 +84,11 @@ pub enum Act {
     OddRun,
     Misplace,
     Crash,
+    /// As soon as it comes to that.
+    CrashIn(Moment),
+    /// Somebody acts at the edge, past the controller.
+    Meddle,
+    LoseStable,
     KillInstance,
     JournalFull,
     JournalUnreadable,
@@ -122,6 +126,13 @@ impl Scenario {
         self.releases.get(version).map_or(Quality::Good, |release| release.quality)
     }
 
+    /// From now on the version never comes up.
+    pub fn spoil(&mut self, version: &str) {
+        if let Some(release) = self.releases.get_mut(version) {
+            release.quality = Quality::NeverReady;
+        }
+    }
+
     /// Somebody writes another version.
     pub fn write(&mut self, quality: Option<Quality>, rng: &mut Rng) -> Release {
         let number = self.releases.len() + 1;
@@ -149,8 +160,8 @@ impl Scenario {
         rng: &mut Rng,
     ) -> Request {
         // A person may deploy past all gates.
-        let gated =
-            trigger == Trigger::Push || (release.quality != Quality::Hung && rng.chance(30));
+        let past = release.quality == Quality::Hung || rng.chance(90);
+        let gated = trigger == Trigger::Push || !past;
         let change =
             Change { commit: release.commit.clone(), at: now, subject: release.name.clone() };
         Request {
@@ -287,7 +298,7 @@ fn analysis(rng: &mut Rng, count: Option<u32>) -> Analysis {
 
 fn acts(rng: &mut Rng) -> Vec<(u64, Act)> {
     // How many of each at least and at most.
-    const PLAN: [(Act, u64, u64); 17] = [
+    const PLAN: [(Act, u64, u64); 21] = [
         (Act::Push, 2, 4),
         (Act::PushAgain, 0, 2),
         (Act::Deploy, 2, 4),
@@ -296,9 +307,13 @@ fn acts(rng: &mut Rng) -> Vec<(u64, Act)> {
         (Act::Approve, 2, 6),
         (Act::CancelRun, 0, 2),
         (Act::Publish, 0, 2),
-        (Act::OddRun, 0, 2),
+        (Act::OddRun, 0, 4),
         (Act::Misplace, 0, 1),
-        (Act::Crash, 2, 4),
+        (Act::Crash, 0, 2),
+        (Act::CrashIn(Moment::RequestSent), 0, 1),
+        (Act::CrashIn(Moment::Appended), 1, 2),
+        (Act::Meddle, 0, 1),
+        (Act::LoseStable, 0, 1),
         (Act::KillInstance, 1, 3),
         (Act::JournalFull, 1, 3),
         (Act::JournalUnreadable, 1, 3),
@@ -306,7 +321,17 @@ fn acts(rng: &mut Rng) -> Vec<(u64, Act)> {
         (Act::EdgeRestart, 1, 2),
         (Act::EdgeUnreachable, 1, 2),
     ];
-    let mut acts = vec![(100, Act::Push), (200, Act::DeployGood), (20_000, Act::DeployHung)];
+    let mut acts = vec![
+        (100, Act::Push),
+        (200, Act::DeployA(Quality::Good)),
+        (20_000, Act::DeployA(Quality::Hung)),
+        (40_000, Act::DeployA(Quality::Erroring)),
+        (70_000, Act::DeployA(Quality::Good)),
+        (95_000, Act::DeployA(Quality::Slow)),
+        (120_000, Act::DeployA(Quality::Hung)),
+        (rng.between(1_000, 40_000), Act::CrashIn(Moment::RequestSent)),
+        (rng.between(40_000, 80_000), Act::CrashIn(Moment::RequestSent)),
+    ];
     for (act, least, most) in PLAN {
         for _ in 0..rng.between(least, most) {
             acts.push((rng.between(1_000, SPAN_MS), act));

@@ -191,7 +191,7 @@ pub fn effect(effect: &Effect) -> &'static str {
     }
 }
 
-const REFUSALS: [&str; 24] = [
+const REFUSALS: [&str; 25] = [
     "slot: unchanged",
     "slot: no rollout",
     "slot: no approval",
@@ -212,6 +212,7 @@ const REFUSALS: [&str; 24] = [
     "run: unknown input",
     "run: missing input",
     "run: wrong input",
+    "run: too large",
     "repo: unknown commit",
     "misplaced",
     "storage: full",

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use grit_control::aggregate::Command;
 use grit_control::reactor::{Action, Core, Input, Receipt, SubmitError, Ticket};
 use grit_ledger::{Append, PendingEffect, StreamId};
-use grit_rollout::slot::Command as SlotCommand;
+use grit_rollout::fake::{Instances, Routed};
+use grit_rollout::slot::{Command as SlotCommand, Request};
 use grit_rollout::{Report, Route, SlotId};
 use grit_types::{Actor, EffectId, Tenant, Timestamp};
 
@@ -17,7 +18,7 @@ use super::runs::Runner;
 use super::scenario::{Act, SPAN_MS, Scenario};
 use super::store::Store;
 use super::tally::{self, Fault, Tally};
-use super::target::{Due, Target};
+use super::target::fate;
 
 /// When every world begins.
 const BEGIN: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -43,13 +44,16 @@ pub(super) enum Item {
         call: u64,
         route: Box<Route>,
     },
-    Turn(Due),
+    /// Something is due among the instances.
+    Instances,
     /// The edge's guard has seen enough.
     Watch(SlotId),
     Act(Act),
     /// A time of trouble is over, once it troubled somebody.
     Over(Act, u32),
     Boot,
+    /// Somebody who got no answer asks again for the same deployment.
+    AskAgain(Box<Request>),
     /// Somebody looks whether anything waits for a person.
     Tidy,
 }
@@ -76,13 +80,16 @@ pub(super) enum Query {
 
 /// Who waits for an answer.
 pub(super) enum Asker {
-    Person(&'static str),
+    /// Does without an answer.
+    Person,
+    /// Wants this deployed, and asks again until there is an answer.
+    Deployer(Box<Request>),
     Call(u64),
 }
 
-/// When the next crash comes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
+/// When a crash comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moment {
     /// While a request is on its way to the edge.
     RequestSent,
     /// Between an append and its answer.
@@ -90,6 +97,7 @@ pub(super) enum Moment {
 }
 
 pub(super) struct World {
+    pub seed: u64,
     pub rng: Rng,
     pub now: Timestamp,
     queue: BTreeMap<(Timestamp, u64), Item>,
@@ -98,7 +106,9 @@ pub(super) struct World {
     pub core: Option<Core>,
     pub store: Store,
     pub edge: Edge,
-    pub target: Target,
+    pub target: Instances,
+    /// When it is looked at next.
+    target_at: Option<Timestamp>,
     pub runner: Runner,
     pub scenario: Scenario,
     pub oracle: Oracle,
@@ -109,7 +119,8 @@ pub(super) struct World {
     askers: BTreeMap<Ticket, Asker>,
     /// Effects that some controller began to carry out.
     pub begun: BTreeSet<EffectId>,
-    pub armed: Option<Moment>,
+    /// What the controller dies in, as soon as it comes to that.
+    pub armed: BTreeSet<Moment>,
     /// Faults that last, and whether they have hit anything yet.
     pub troubles: BTreeMap<&'static str, bool>,
     /// Reports arrive in the order they were made.
@@ -127,6 +138,7 @@ impl World {
         let mut rng = Rng::new(seed);
         let scenario = Scenario::draw(&mut rng);
         let mut world = Self {
+            seed,
             rng,
             now: BEGIN,
             queue: BTreeMap::new(),
@@ -135,7 +147,8 @@ impl World {
             core: None,
             store: Store::default(),
             edge: Edge::default(),
-            target: Target::default(),
+            target: Instances::default(),
+            target_at: None,
             runner: Runner::default(),
             scenario,
             oracle: Oracle::default(),
@@ -145,7 +158,7 @@ impl World {
             tickets: 0,
             askers: BTreeMap::new(),
             begun: BTreeSet::new(),
-            armed: None,
+            armed: BTreeSet::new(),
             troubles: BTreeMap::new(),
             last_report: BEGIN,
             broken: None,
@@ -223,11 +236,12 @@ impl World {
             Item::Input(..) | Item::Ask(..) | Item::Start(..) => {}
             Item::Step(call) => self.step(call),
             Item::Arrive { life, call, route } => self.arrive(life, call, &route),
-            Item::Turn(due) => self.turn(&due),
+            Item::Instances => self.instances_due(),
             Item::Watch(slot) => self.watch(&slot),
             Item::Act(act) => self.act(act),
             Item::Over(act, tries) => self.over(act, tries),
             Item::Boot => self.boot(),
+            Item::AskAgain(request) => self.ask_for(request),
             Item::Tidy => self.tidy(),
         }
     }
@@ -256,13 +270,19 @@ impl World {
             return;
         }
         self.tally.fault(Fault::Crash);
-        self.armed = None;
         self.life += 1;
         self.calls.clear();
-        self.askers.clear();
+        for asker in std::mem::take(&mut self.askers).into_values() {
+            self.unanswered(asker);
+        }
         self.runner.die();
         let down = self.rng.between(100, 5_000);
         self.queue(down, Item::Boot);
+    }
+
+    /// Whether the controller dies just now.
+    pub fn dies_in(&mut self, moment: Moment) -> bool {
+        !self.is_calm() && self.armed.remove(&moment)
     }
 
     fn input(&mut self, input: Input) {
@@ -300,6 +320,16 @@ impl World {
             self.askers.insert(ticket, asker);
             let (life, soon) = (self.life, self.rng.between(0, 20));
             self.queue(soon, Item::Input(life, Input::Submit { ticket, stream, command, actor }));
+        } else {
+            self.unanswered(asker);
+        }
+    }
+
+    /// Who wants a deployment does not leave it at that.
+    fn unanswered(&mut self, asker: Asker) {
+        if let Asker::Deployer(request) = asker {
+            let pause = self.rng.between(500, 3_000);
+            self.queue(pause, Item::AskAgain(request));
         }
     }
 
@@ -323,9 +353,9 @@ impl World {
         }
         match self.askers.remove(&ticket) {
             Some(Asker::Call(call)) => self.call_answered(call, result),
-            Some(Asker::Person(what)) => self.person_answered(what, &result),
+            Some(asker) if matches!(result, Err(SubmitError::Storage(_))) => self.unanswered(asker),
             // A report: nobody waits.
-            None => {}
+            Some(Asker::Person | Asker::Deployer(_)) | None => {}
         }
     }
 
@@ -343,10 +373,10 @@ impl World {
 
     /// The edge tells which trips hold.
     pub fn report_trips(&mut self) {
-        let held = |(slot, routed): (&SlotId, &super::edge::Routed)| {
+        let held = |(slot, routed): (&SlotId, &Routed)| {
             routed.trip.clone().map(|trip| (slot.clone(), trip))
         };
-        let trips: Vec<_> = self.edge.slots.iter().filter_map(held).collect();
+        let trips: Vec<_> = self.edge.routes.slots().filter_map(held).collect();
         if self.edge.down {
             return;
         }
@@ -380,6 +410,24 @@ impl World {
         let on = hit.is_some();
         hit.into_iter().for_each(|hit| *hit = true);
         on
+    }
+
+    /// Looks at the instances again when the next change is due.
+    pub fn wake_instances(&mut self) {
+        let due = self.target.next_due();
+        if let Some(at) = due.filter(|at| self.target_at.is_none_or(|known| *at < known)) {
+            self.target_at = Some(at);
+            self.queue(at.since(self.now).as_millis() as u64, Item::Instances);
+        }
+    }
+
+    fn instances_due(&mut self) {
+        self.target_at = None;
+        let (scenario, rng) = (&self.scenario, &mut self.rng);
+        let mut fate = |version: &str, instance: &_| fate(scenario, rng, version, instance);
+        let changed = self.target.advance(self.now, &mut fate);
+        changed.into_iter().for_each(|slot| self.instances_changed(&slot));
+        self.wake_instances();
     }
 
     pub fn new_call(&mut self, call: Call) -> u64 {

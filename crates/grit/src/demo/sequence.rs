@@ -152,6 +152,7 @@ mod tests {
         Event::Started { number, revision: Revision(number), stages, at: AT }
     }
 
+    /// A route for which no deployment waits, so that it changes no state.
     fn weight(revision: u64, points: u16) -> Event {
         let group = |revision: u64, weight: u16, stable| {
             json!({
@@ -164,7 +165,7 @@ mod tests {
             "groups": [group(1, 10_000 - points, true), group(revision, points, false)],
         });
         let route = serde_json::from_value(route).unwrap();
-        Event::WeightSet { awaited: Some(revision), route: Box::new(route), at: AT }
+        Event::WeightSet { awaited: None, route: Box::new(route), at: AT }
     }
 
     fn hold(number: u64) -> Event {

@@ -85,7 +85,10 @@ impl Draft {
         let Some(deployment) = self.slot.live(number) else { return };
         let revision = deployment.revision;
         let instances = self.instances_of(deployment);
-        if instances.is_empty() || !deployment.shifted {
+        // One that is rolled back to has served before, and may not be done with it.
+        let before = self.slot.revisions.get(&revision).is_some_and(|record| record.succeeded);
+        let served = deployment.shifted || before;
+        if instances.is_empty() || !served {
             // None named, so that those still being started end as well.
             self.record(Event::Stopping { revision, instances: vec![] });
         } else {

@@ -11,6 +11,10 @@ pub struct Laws {
     /// The newest step of each deployment.
     steps: BTreeMap<u64, usize>,
     verified: BTreeSet<Revision>,
+    /// Instances that have had requests, and those of them that have been drained.
+    served: BTreeSet<InstanceId>,
+    idle: BTreeSet<InstanceId>,
+    draining: BTreeMap<Revision, Vec<InstanceId>>,
     /// Routes that may be in force: the last that was read back, and all after it.
     routes: Vec<Route>,
 }
@@ -31,6 +35,9 @@ impl Laws {
                     .routing
                     .as_ref()
                     .is_none_or(|last| (last.fence, last.sequence) < (route.fence, route.sequence));
+                let given = route.groups.iter().filter(|group| group.weight > Weight::ZERO);
+                let endpoints = given.flat_map(|group| &group.endpoints).map(|e| e.instance);
+                self.served.extend(endpoints);
                 self.routes.push((**route).clone());
                 holds(newer, || format!("{route:?} is not newer than the route before it"))
             }
@@ -42,13 +49,20 @@ impl Laws {
                 self.routes.retain(|route| route.sequence != *sequence);
                 Ok(())
             }
-            Event::DrainStarted { instances, .. } => self.unrouted(instances),
+            Event::DrainStarted { revision, instances } => {
+                self.draining.insert(*revision, instances.clone());
+                self.unrouted(instances)
+            }
+            Event::DrainEnded { revision, .. } => {
+                self.idle.extend(self.draining.remove(revision).unwrap_or_default());
+                Ok(())
+            }
             Event::Stopping { revision, instances } if instances.is_empty() => {
                 let record = before.revisions.get(revision);
                 let all = record.into_iter().flat_map(|record| &record.instances);
-                self.unrouted(&all.map(|instance| instance.id).collect::<Vec<_>>())
+                self.drained(&all.map(|instance| instance.id).collect::<Vec<_>>())
             }
-            Event::Stopping { instances, .. } => self.unrouted(instances),
+            Event::Stopping { instances, .. } => self.drained(instances),
             _ => Ok(()),
         }
     }
@@ -71,6 +85,13 @@ impl Laws {
         let given = route.groups.iter().filter(|group| group.weight > Weight::ZERO);
         let unverified = given.into_iter().find(|group| !self.verified.contains(&group.revision));
         holds(unverified.is_none(), || format!("traffic on an unverified revision: {unverified:?}"))
+    }
+
+    fn drained(&self, instances: &[InstanceId]) -> Result<(), String> {
+        self.unrouted(instances)?;
+        let mut served = instances.iter().filter(|id| self.served.contains(*id));
+        let busy = served.find(|id| !self.idle.contains(*id));
+        holds(busy.is_none(), || format!("{busy:?} is to end and was not drained"))
     }
 
     fn unrouted(&self, instances: &[InstanceId]) -> Result<(), String> {

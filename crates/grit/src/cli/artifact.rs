@@ -28,7 +28,7 @@ pub async fn run(verb: &ArtifactVerb, _place: &Place, ui: &Ui) -> Result<Exit, F
         let body = json!({ "image": name.name(), "digest": digest });
         let _: Value = client.post("/api/v1/artifacts", &body).await?;
     } else {
-        ui.status("No GRIT_SERVER and GRIT_TOKEN: the artifact is kept, and tied to no run.");
+        ui.status("No GRIT_SERVER and GRIT_TOKEN: the artifact is tied to no run.");
     }
     ui.data(&json!({ "reference": reference, "digest": digest }), |_| format!("{digest}\n"));
     Ok(Exit::Done)

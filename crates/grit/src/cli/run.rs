@@ -17,7 +17,7 @@ use super::args::Run;
 use super::files::{self, WORKFLOWS};
 use super::place::{Place, git_failure, git_is_there};
 use super::signals::Signals;
-use crate::compose::{OsEntropy, SystemClock, open_local};
+use crate::compose::{OsEntropy, SystemClock, job_env, open_local};
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
 
@@ -47,7 +47,9 @@ pub async fn run(options: &Run, place: &Place, ui: &Ui) -> Result<Exit, Failure>
     let runner = open_local(folder.path(), repository, clock.clone()).await?;
     let mut views = Vec::new();
     for plan in plans {
-        let request = request(place, options, plan, &commit, head.branch.clone(), &*clock)?;
+        let mut request = request(place, options, plan, &commit, head.branch.clone(), &*clock)?;
+        // What jobs publish is theirs to find again, and goes with the run.
+        request.env = job_env(None, &folder.path().join("blobs"));
         views.push(one(request, runner.clone(), clock.clone(), &mut stop, ui).await?);
         if stop.seen > 0 {
             break;

@@ -12,6 +12,6 @@ mod verify;
 pub use clock::{OsEntropy, SystemClock};
 pub use data::{DataFolder, ServeFile};
 pub use edge::EdgeProcess;
-pub use runner::open_local;
+pub use runner::{job_env, open_local};
 pub use serve::{Options, Server, start};
 pub use source::{GitSource, LOCAL_REPO_DEFAULT};

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -57,6 +58,21 @@ pub async fn open_local(
         clock,
     };
     open_runner(config).await
+}
+
+/// What steps find: `grit` itself among the programs, where artifacts are kept, and the server.
+pub fn job_env(server: Option<SocketAddr>, registry: &Path) -> BTreeMap<String, String> {
+    let ours = std::env::current_exe().ok();
+    let ours = ours.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&inherited).chain(ours);
+    let path = std::env::join_paths(folders).unwrap_or(inherited);
+    let mut env = BTreeMap::from([
+        ("PATH".to_owned(), path.to_string_lossy().into_owned()),
+        ("GRIT_REGISTRY".to_owned(), registry.display().to_string()),
+    ]);
+    env.extend(server.map(|server| ("GRIT_SERVER".to_owned(), format!("http://{server}"))));
+    env
 }
 
 async fn open_runner(config: HostConfig) -> Result<Arc<HostRunner>, Failure> {

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use grit_blob::Layout;
@@ -20,7 +19,7 @@ use grit_types::{Actor, BoxFuture, Clock, Entropy, Principal, Repo, Role, Tenant
 use tokio::task::JoinSet;
 
 use super::observe::Reports;
-use super::runner::{self, HostLogs};
+use super::runner::{self, HostLogs, job_env};
 use super::verify::HostVerifier;
 use super::{DataFolder, EdgeProcess, GitSource, OsEntropy, ServeFile, SystemClock};
 use crate::exit::{Exit, Failure};
@@ -201,7 +200,7 @@ impl Ground {
             verifier: Arc::new(HostVerifier { source, work: data.path("work/checks") }),
             runner,
             clock: self.clock.clone(),
-            job_env: job_env(address, &self.registry),
+            job_env: job_env(Some(address), &self.registry),
             service_url: service_url(self.edge_address),
             server: SERVER_NAME.to_owned(),
         })
@@ -289,20 +288,6 @@ fn open_repository(data: &DataFolder, repo: &Repo) -> Result<(), Failure> {
 /// A service is found at the edge, by a name that every program resolves to this machine.
 fn service_url(edge: SocketAddr) -> ServiceUrl {
     Arc::new(move |slot: &SlotId| format!("http://{}:{}", slot.host(), edge.port()))
-}
-
-/// What steps find; `grit` itself is among the programs.
-fn job_env(server: SocketAddr, registry: &Path) -> BTreeMap<String, String> {
-    let ours = std::env::current_exe().ok();
-    let ours = ours.as_deref().and_then(Path::parent).map(Path::to_owned);
-    let inherited = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&inherited).chain(ours);
-    let path = std::env::join_paths(folders).unwrap_or(inherited);
-    BTreeMap::from([
-        ("PATH".to_owned(), path.to_string_lossy().into_owned()),
-        ("GRIT_SERVER".to_owned(), format!("http://{server}")),
-        ("GRIT_REGISTRY".to_owned(), registry.display().to_string()),
-    ])
 }
 
 /// The owner's token of this folder, made anew at each start: only its hash is kept.

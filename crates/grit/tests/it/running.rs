@@ -175,6 +175,17 @@ fn a_misspelt_need_is_named_with_its_place_and_a_suggestion() {
     ");
 }
 
+#[test]
+fn a_job_publishes_with_grit_itself_and_nothing_of_it_stays() {
+    let env = Env::new();
+    let text = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      \
+        - run: mkdir out && touch out/a && grit artifact push a out\n      \
+        - run: test -f \"$GRIT_REGISTRY/index.json\" && test -z \"$GRIT_SERVER\"\n";
+    let repository = env.repository("repo", &[(WORKFLOW, text)]);
+    env.grit(&repository, &["run"]).expect_code(0);
+    assert_eq!(env.left_over(), [""; 0]);
+}
+
 /// Two jobs, of which the first stays; its last step begins once the first is ended.
 fn endless(mark: &Path, last: &str) -> String {
     let job = "    runs-on: ubuntu-latest\n    steps:\n";

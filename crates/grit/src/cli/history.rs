@@ -3,6 +3,7 @@ use grit_insight::Summary;
 use grit_ledger::{Event, Ledger, LedgerError};
 
 use super::args::History;
+use super::named;
 use super::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, table};
@@ -11,6 +12,9 @@ use crate::ui::{Ui, table};
 pub fn run(options: &History, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let events = events(place, options.offline, ui)?;
     let mut summaries = grit_insight::deployments(&events);
+    if !summaries.is_empty() {
+        recorded(options, &summaries)?;
+    }
     summaries.retain(|summary| {
         options.service.as_ref().is_none_or(|service| summary.service == *service)
             && options.environment.as_ref().is_none_or(|name| summary.environment == *name)
@@ -20,6 +24,22 @@ pub fn run(options: &History, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     }
     ui.data(&summaries, |summaries| text(summaries));
     Ok(Exit::Done)
+}
+
+fn look(failure: Failure) -> Failure {
+    failure.hint("`grit history` shows all that is recorded")
+}
+
+fn recorded(options: &History, summaries: &[Summary]) -> Result<(), Failure> {
+    if let Some(name) = &options.service {
+        let there = summaries.iter().map(|summary| summary.service.as_str());
+        named::known("no deployment is recorded of", name.as_str(), there).map_err(look)?;
+    }
+    if let Some(name) = &options.environment {
+        let there = summaries.iter().map(|summary| summary.environment.as_str());
+        named::known("no deployment is recorded in", name.as_str(), there).map_err(look)?;
+    }
+    Ok(())
 }
 
 /// All events of this clone's ledger, after taking what the remote has.

@@ -10,15 +10,26 @@ pub fn service(name: &str, slots: &[SlotView]) -> Result<(), Failure> {
     if slots.iter().any(|slot| id(slot).as_deref() == Some(name)) {
         return Ok(());
     }
-    known("as", name, slots.iter().map(|slot| slot.service.as_str()))
+    let there = slots.iter().map(|slot| slot.service.as_str());
+    known("nothing was ever deployed as", name, there).map_err(look)
 }
 
 /// Refuses the name of an environment that nothing was ever deployed to.
 pub fn environment(name: &str, slots: &[SlotView]) -> Result<(), Failure> {
-    known("to", name, slots.iter().map(|slot| slot.environment.as_str()))
+    let there = slots.iter().map(|slot| slot.environment.as_str());
+    known("nothing was ever deployed to", name, there).map_err(look)
 }
 
-fn known<'a>(how: &str, name: &str, there: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+fn look(failure: Failure) -> Failure {
+    failure.hint("`grit status` shows what runs where")
+}
+
+/// Refuses a name that is not among those there are; `what` goes before it.
+pub fn known<'a>(
+    what: &str,
+    name: &str,
+    there: impl Iterator<Item = &'a str>,
+) -> Result<(), Failure> {
     let there: BTreeSet<&str> = there.collect();
     if there.contains(name) {
         return Ok(());
@@ -30,7 +41,6 @@ fn known<'a>(how: &str, name: &str, there: impl Iterator<Item = &'a str>) -> Res
         (None, [one]) => format!("; there is only {one}"),
         (None, several) => format!("; there are {}", several.join(", ")),
     };
-    let message = format!("nothing was ever deployed {how} `{name}`{others}");
-    Err(Failure::new(Exit::NotFound, "not_found", message)
-        .hint("`grit status` shows what runs where"))
+    let message = format!("{what} `{name}`{others}");
+    Err(Failure::new(Exit::NotFound, "not_found", message))
 }

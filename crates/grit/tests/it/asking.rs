@@ -9,7 +9,7 @@ use insta::assert_snapshot;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::env::{Env, GRIT};
+use crate::env::{Env, GRIT, wait_for};
 use crate::living::{Living, commit};
 
 const ROLLING: &str = "{ rolling: { soak: 100ms } }";
@@ -19,6 +19,7 @@ fn what_is_not_there_is_named_beside_what_is() {
     let env = Env::new();
     let living = Living::start(&env);
     let ask = |args: &[&str]| env.grit(&living.repository, args).refusal();
+    let answer = |args: &[&str]| env.grit(&living.repository, args);
     let deploy = |service: &str, environment: &str, version: &str| {
         ask(&["deploy", service, "--env", environment, "--version", version])
     };
@@ -99,6 +100,20 @@ fn what_is_not_there_is_named_beside_what_is() {
     exit 3
     Error: nothing was ever deployed to `lvie`; did you mean `live`?
     Hint: `grit status` shows what runs where
+    ");
+    wait_for("history", || match answer(&["history"]) {
+        out if out.stdout.contains("v1.0") => Ok(()),
+        out => Err(format!("{out:?}")),
+    });
+    assert_snapshot!(ask(&["history", "scv"]), @r"
+    exit 3
+    Error: no deployment is recorded of `scv`; did you mean `svc`?
+    Hint: `grit history` shows all that is recorded
+    ");
+    assert_snapshot!(ask(&["history", "svc", "--env", "lvie"]), @r"
+    exit 3
+    Error: no deployment is recorded in `lvie`; did you mean `live`?
+    Hint: `grit history` shows all that is recorded
     ");
     let strategy = ["deploy", "svc", "--env", "live", "--version", "v1.0", "--strategy", "roling"];
     assert_snapshot!(ask(&strategy), @r"

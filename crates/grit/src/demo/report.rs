@@ -172,8 +172,8 @@ pub fn text(summary: &Summary) -> String {
     }
     if let Some(kept) = &summary.kept {
         text.push_str(&format!(
-            "Kept: control {}, edge {}, folder {}\nTo end it: {}\n",
-            kept.control, kept.edge, kept.folder, kept.end
+            "Kept: control {}, edge {}, folder {}\nTo look: grit --data {}/data status\nTo end it: {}\n",
+            kept.control, kept.edge, kept.folder, kept.folder, kept.end
         ));
     }
     text.push_str("Next: `grit init --example shop` makes the shop yours\n");

@@ -15,12 +15,15 @@ use grit_rollout::{
     CheckOutcome, Drained, Gate, Instance, InstanceSet, InstanceState, RevisionStats, Route,
     SlotId, Stats,
 };
-use grit_types::{CommitId, Digest, EventId, InstanceId, Timestamp};
+use grit_types::{CommitId, Digest, EventId, Fence, InstanceId, Timestamp};
 
 use super::scenario::Quality;
 use super::tally::{self, Fault};
 use super::target::fate;
 use super::world::{Item, Moment, World};
+
+/// How often the edge tells of a trip before somebody must have acted on it.
+const HEARD_WITHIN: u32 = 6;
 
 /// An effect that is being carried out.
 pub(super) struct Call {
@@ -307,9 +310,21 @@ impl World {
         if self.edge.down || traffic == 0 || self.scenario.quality(&version) != Quality::Erroring {
             return self.queue(2_000, Item::Watch(slot.clone()));
         }
-        if self.edge.routes.trip(slot, self.now).is_some() {
-            self.report_trips();
+        if let Some(trip) = self.edge.routes.trip(slot, self.now) {
+            self.insist(slot, trip.fence, HEARD_WITHIN);
         }
+    }
+
+    /// The edge tells of a trip until it is acted on, which must not take long.
+    pub(super) fn insist(&mut self, slot: &SlotId, fence: Fence, left: u32) {
+        if !self.oracle.goes_on(slot, fence) {
+            return;
+        }
+        if left == 0 && self.core.is_some() && self.troubles.is_empty() {
+            return self.fail(format!("the guard of {slot} tripped, and its rollout goes on"));
+        }
+        self.report_trips();
+        self.queue(2_000, Item::Insist { slot: slot.clone(), fence, left: left.saturating_sub(1) });
     }
 
     fn drain(&mut self, id: u64, revision: grit_types::Revision, deadline: Duration) {

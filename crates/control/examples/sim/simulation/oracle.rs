@@ -64,6 +64,13 @@ impl Oracle {
         })
     }
 
+    /// Whether the slot's rollout under that fence is under way, and not on its way back.
+    pub fn goes_on(&self, slot: &SlotId, fence: Fence) -> bool {
+        let Some(State::Slot(slot)) = self.states.get(&slot.stream()) else { return false };
+        let on_its_way = |d: &&slot::Deployment| !matches!(d.phase, Phase::RollingBack { .. });
+        slot.active().filter(on_its_way).is_some_and(|active| active.number == fence.0)
+    }
+
     /// Whether what requests follow is not what was last found good.
     pub fn is_degraded(&self, slot: &SlotId) -> bool {
         self.degraded.contains(&slot.stream())

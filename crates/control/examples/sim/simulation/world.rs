@@ -7,7 +7,7 @@ use grit_ledger::{Append, PendingEffect, StreamId};
 use grit_rollout::fake::{Instances, Routed};
 use grit_rollout::slot::{Command as SlotCommand, Request};
 use grit_rollout::{Report, Route, SlotId};
-use grit_types::{Actor, EffectId, Tenant, Timestamp};
+use grit_types::{Actor, EffectId, Fence, Tenant, Timestamp};
 
 use super::Outcome;
 use super::carry::Call;
@@ -48,6 +48,12 @@ pub(super) enum Item {
     Instances,
     /// The edge's guard has seen enough.
     Watch(SlotId),
+    /// The edge tells once more that its guard tripped, and so often again.
+    Insist {
+        slot: SlotId,
+        fence: Fence,
+        left: u32,
+    },
     Act(Act),
     /// A time of trouble is over, once it troubled somebody.
     Over(Act, u32),
@@ -238,6 +244,7 @@ impl World {
             Item::Arrive { life, call, route } => self.arrive(life, call, &route),
             Item::Instances => self.instances_due(),
             Item::Watch(slot) => self.watch(&slot),
+            Item::Insist { slot, fence, left } => self.insist(&slot, fence, left),
             Item::Act(act) => self.act(act),
             Item::Over(act, tries) => self.over(act, tries),
             Item::Boot => self.boot(),

@@ -16,6 +16,7 @@ pub fn evolve(mut slot: Slot, event: &Event) -> Slot {
         Event::WeightObserved { sequence, .. } => {
             if let Some(routing) = slot.routing.as_mut().filter(|r| r.sequence == *sequence) {
                 routing.confirmed = true;
+                routing.before.clear();
             }
         }
         Event::RouteRefused { sequence, .. } => {
@@ -129,7 +130,10 @@ fn requested(slot: &mut Slot, number: u64, request: &Request, at: Timestamp) {
 
 fn started(slot: &mut Slot, number: u64, revision: Revision, stages: &[Stage], at: Timestamp) {
     let from = slot.stable;
+    // A rollback may go to what a rollout that was given up has left in the route.
+    let shifted = slot.weight(revision) > grit_types::Weight::ZERO;
     let Some(deployment) = slot.deployments.get_mut(&number) else { return };
+    deployment.shifted = shifted;
     deployment.revision = revision;
     deployment.from = from;
     deployment.stages = stages.to_vec();
@@ -148,12 +152,14 @@ fn started(slot: &mut Slot, number: u64, revision: Revision, stages: &[Stage], a
 }
 
 fn weight_set(slot: &mut Slot, awaited: Option<u64>, route: &Route) {
+    let before = slot.routing.take().map(reachable).unwrap_or_default();
     slot.routing = Some(Routing {
         fence: route.fence,
         sequence: route.sequence,
         route: route.clone(),
         confirmed: false,
         refused: false,
+        before,
     });
     let Some(deployment) = awaited.and_then(|number| slot.deployments.get_mut(&number)) else {
         return;
@@ -173,6 +179,12 @@ fn weight_set(slot: &mut Slot, awaited: Option<u64>, route: &Route) {
         phase @ Phase::Soaking { .. } => *phase = Phase::Moving(Act::Sealing(route.sequence)),
         Phase::Gated | Phase::Queued | Phase::Ended(_) => {}
     }
+}
+
+/// What requests may reach until a route after `last` is read back.
+fn reachable(last: Routing) -> std::collections::BTreeSet<grit_types::InstanceId> {
+    let endpoints = last.route.groups.into_iter().flat_map(|group| group.endpoints);
+    last.before.into_iter().chain(endpoints.map(|endpoint| endpoint.instance)).collect()
 }
 
 fn instances_ready(slot: &mut Slot, revision: Revision, instances: &[Instance]) {

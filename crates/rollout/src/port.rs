@@ -161,6 +161,13 @@ pub struct Group {
     pub endpoints: Vec<Endpoint>,
 }
 
+impl Group {
+    /// It has a weight, and nowhere to send it.
+    pub fn is_starved(&self) -> bool {
+        self.weight > Weight::ZERO && self.endpoints.is_empty()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     pub instance: InstanceId,

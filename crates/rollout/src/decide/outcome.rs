@@ -224,9 +224,7 @@ impl Draft {
         let Some(record) = self.slot.revisions.get(&revision) else { return };
         let needed = self.is_needed(revision);
         let instances: Vec<_> = record.instances.iter().map(|instance| instance.id).collect();
-        // As long as a route is not read back, requests may still follow the one before it.
-        let unread = self.slot.routing.as_ref().is_some_and(|routing| !routing.confirmed);
-        let routed = unread || instances.iter().any(|id| self.slot.is_routed(*id));
+        let routed = instances.iter().any(|id| self.slot.may_be_reached(*id));
         if needed || routed || record.retiring || instances.is_empty() {
             return;
         }

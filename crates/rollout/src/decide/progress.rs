@@ -160,6 +160,11 @@ impl Draft {
     /// The intent is recorded here; the router hears of it by the event's effect.
     pub(super) fn give_weight(&mut self, number: u64) {
         let Some(route) = self.slot.live(number).and_then(|d| self.step_route(d)) else { return };
+        if route.groups.iter().any(Group::is_starved) {
+            // They came up, and are gone again before they had any traffic.
+            let reason = "none of its instances is ready any more".to_owned();
+            return self.give_up(number, Why::NeverReady { reason });
+        }
         self.set(Some(number), route);
     }
 

@@ -93,7 +93,8 @@ impl Draft {
         let endpoints = |groups: &[Group]| -> Vec<Vec<Endpoint>> {
             groups.iter().map(|group| group.endpoints.clone()).collect()
         };
-        if groups.len() != last.len() || endpoints(&groups) == endpoints(&last) {
+        let starved = groups.len() != last.len() || groups.iter().any(Group::is_starved);
+        if starved || endpoints(&groups) == endpoints(&last) {
             return;
         }
         if let Some(route) = self.route(groups) {
@@ -141,15 +142,16 @@ fn sickness(before: &Instance, now: Option<&Instance>) -> Option<String> {
     }
 }
 
-/// How many instances of a revision the current step routes to; on the way back, all.
+/// How many instances of a revision the current step routes to. Of the old one all that are not
+/// chosen to end: before the step's weight is given, they are still needed.
 fn kept(active: &Deployment, revision: grit_types::Revision) -> usize {
+    if active.revision != revision || matches!(active.phase, Phase::RollingBack { .. }) {
+        return usize::MAX;
+    }
     let so_far = active.stages.iter().take(active.step + 1);
     let count = so_far.rev().find_map(|stage| match stage {
-        Stage::Move { canary, .. } if active.revision == revision => Some(*canary),
-        Stage::Move { stable, .. } => Some(*stable),
+        Stage::Move { canary, .. } => usize::try_from(*canary).ok(),
         Stage::Hold { .. } | Stage::Measure(_) => None,
     });
-    let back = matches!(active.phase, Phase::RollingBack { .. });
-    let count = count.filter(|_| !back).and_then(|count| usize::try_from(count).ok());
     count.unwrap_or(usize::MAX)
 }

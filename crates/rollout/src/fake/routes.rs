@@ -166,12 +166,11 @@ fn gives(route: &Route, revision: Revision) -> bool {
 /// Why nobody could serve it.
 fn problem(groups: &[Group]) -> Option<String> {
     let sum: u32 = groups.iter().map(|group| u32::from(group.weight.basis_points())).sum();
-    let starved = |group: &Group| group.weight > Weight::ZERO && group.endpoints.is_empty();
     let (mut revisions, mut instances) = (BTreeSet::new(), BTreeSet::new());
     let mut endpoints = groups.iter().flat_map(|group| &group.endpoints);
     let problem = if sum != u32::from(Weight::FULL.basis_points()) {
         format!("its weights sum to {sum} basis points")
-    } else if groups.iter().any(starved) {
+    } else if groups.iter().any(Group::is_starved) {
         "a revision has a weight and no endpoint".to_owned()
     } else if groups.iter().filter(|group| group.stable).count() > 1 {
         "more than one group is stable".to_owned()

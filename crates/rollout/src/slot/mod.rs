@@ -80,6 +80,9 @@ pub struct Routing {
     /// It will never follow it.
     #[serde(default)]
     pub refused: bool,
+    /// Named by routes before this one, of which one may be in force until this one is read back.
+    #[serde(default)]
+    pub before: BTreeSet<InstanceId>,
 }
 
 impl Slot {
@@ -130,6 +133,13 @@ impl Slot {
     /// Whether the router has not yet answered to the last route: it may follow one before it.
     pub(crate) fn awaits_router(&self) -> bool {
         self.routing.as_ref().is_some_and(|routing| !routing.confirmed && !routing.refused)
+    }
+
+    /// Whether requests may reach this instance, by the last route or one that is still in force.
+    pub(crate) fn may_be_reached(&self, instance: InstanceId) -> bool {
+        let before =
+            self.routing.as_ref().is_some_and(|routing| routing.before.contains(&instance));
+        before || self.is_routed(instance)
     }
 
     /// The next place in the order of the slot's routes.

@@ -114,7 +114,9 @@ fn one_at_a_time(slot: &Slot) -> Result<(), String> {
 
 fn weights_are_whole(route: &Route) -> Result<(), String> {
     let sum: u32 = route.groups.iter().map(|group| u32::from(group.weight.basis_points())).sum();
-    holds(sum == 10_000, || format!("the weights of {route:?} sum to {sum}"))
+    holds(sum == 10_000, || format!("the weights of {route:?} sum to {sum}"))?;
+    let starved = route.groups.iter().find(|group| group.is_starved());
+    holds(starved.is_none(), || format!("{starved:?} has a weight and nowhere to go"))
 }
 
 /// An instance that is not ready stays in a route only where there is none that is.

@@ -247,6 +247,38 @@ fn without_anything_before_what_serves_goes_on() {
 }
 
 #[test]
+fn what_was_left_in_the_route_is_taken_out_of_it_before_it_ends() {
+    let mut rig = Rig::serving(&request("v1", rolling(), 1));
+    rig.deploy(&request("v2", canary(vec![weight(20), pause(None)]), 2));
+    rig.settle();
+    rig.turn(1, Turn::Fail);
+    rig.settle();
+    rig.ask(Command::Abort { reason: String::new() }).unwrap();
+    let lost = |number, revision| {
+        let result = Err("the disk is full".to_owned());
+        Outcome::Ensured { number, revision: Revision(revision), result }
+    };
+    rig.outcome(lost(2, 1));
+    assert_eq!((rig.status(2), rig.split()), (Status::Degraded, "r1 80 % r2 20 %".to_owned()));
+    rig.story();
+    rig.ask(super::people::rollback(Some(2))).unwrap();
+    rig.outcome(lost(3, 2));
+    rig.settle();
+    assert_snapshot!(rig.story(), @r"
+    0s rollback to r2: #3 requested, #3 queued, #3 started r2 [2+0 at 100 %], step 0, scale r2 to 2
+    0s r2 is not up: back as RolledBack: it did not become ready: the disk is full, scale r1 to 1
+    0s r1 is up: nothing
+    0s issue is open: #2 has an issue
+    0s r2 is up: nothing
+    0s r1 is up: r1 ready 1, route @3 r1 100 % on 1
+    0s @3 in force: @3 read back, drain r2 1
+    0s r2 is idle: r2 drained, stop r2 all
+    0s r2 is gone: r2 stopped, #3 ROLLED_BACK
+    0s issue is open: #3 has an issue
+    ");
+}
+
+#[test]
 fn a_route_that_is_refused_ends_it() {
     let mut rig = serving();
     rig.world.refuses = Some(RouteFailure::Invalid { reason: "no".to_owned() });

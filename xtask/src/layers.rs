@@ -20,6 +20,7 @@ pub const FLOORS: &[(&str, Floor)] = &[
     ("grit-pipeline", Floor::Layer(2)),
     ("grit-rollout", Floor::Layer(2)),
     ("grit-issues", Floor::Layer(2)),
+    ("grit-locks", Floor::Layer(2)),
     ("grit-insight", Floor::Layer(2)),
     ("grit-dialect", Floor::Layer(3)),
     ("grit-control", Floor::Layer(4)),

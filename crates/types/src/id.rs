@@ -98,6 +98,12 @@ id!(
     "an instance id (`ins_…`)"
 );
 id!(
+    /// One grant of a named lock: whoever knows it owns the lock.
+    LeaseId,
+    "lease_",
+    "a lease id (`lease_…`)"
+);
+id!(
     /// A credential.
     TokenId,
     "tok_",

@@ -30,7 +30,7 @@ pub use digest::{CommitId, Digest, Digester, ObjectId};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use future::BoxFuture;
 pub use id::{
-    DeploymentId, EffectId, EventId, IdError, InstanceId, IssueId, JobId, RunId, TokenId,
+    DeploymentId, EffectId, EventId, IdError, InstanceId, IssueId, JobId, LeaseId, RunId, TokenId,
 };
 pub use name::{Environment, NameError, RefName, Repo, Service, Tenant};
 pub use number::{Fence, Revision, Sequence, Version, Weight};

@@ -60,9 +60,9 @@ impl Laws {
             Event::Stopping { revision, instances } if instances.is_empty() => {
                 let record = before.revisions.get(revision);
                 let all = record.into_iter().flat_map(|record| &record.instances);
-                self.drained(&all.map(|instance| instance.id).collect::<Vec<_>>())
+                self.drained(before, &all.map(|instance| instance.id).collect::<Vec<_>>())
             }
-            Event::Stopping { instances, .. } => self.drained(instances),
+            Event::Stopping { instances, .. } => self.drained(before, instances),
             _ => Ok(()),
         }
     }
@@ -87,9 +87,14 @@ impl Laws {
         holds(unverified.is_none(), || format!("traffic on an unverified revision: {unverified:?}"))
     }
 
-    fn drained(&self, instances: &[InstanceId]) -> Result<(), String> {
+    /// One that failed for good has no request left to answer.
+    fn drained(&self, slot: &Slot, instances: &[InstanceId]) -> Result<(), String> {
         self.unrouted(instances)?;
-        let mut served = instances.iter().filter(|id| self.served.contains(*id));
+        let known = slot.revisions.values().flat_map(|record| &record.instances);
+        let failed = |id: &InstanceId| {
+            known.clone().any(|i| i.id == *id && i.state == InstanceState::Failed)
+        };
+        let mut served = instances.iter().filter(|id| self.served.contains(*id) && !failed(id));
         let busy = served.find(|id| !self.idle.contains(*id));
         holds(busy.is_none(), || format!("{busy:?} is to end and was not drained"))
     }

@@ -1,13 +1,13 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use grit_ledger::{Hlc, join};
-use grit_types::{IssueId, Principal, Timestamp};
+use grit_types::{EventId, IssueId, Principal, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::Event;
-
-/// A prefix shorter than this is too easily another issue's tomorrow.
-const PREFIX_MIN: usize = 4;
+use crate::checklist::{self, Item, Progress};
+use crate::mention::mentions;
+use crate::record::{Origin, Record, Remark};
+use crate::register::{Register, Write};
+use crate::value::{Attachment, Date, Dependency, Link, Priority};
 
 /// An issue as all events together leave it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,13 +15,50 @@ const PREFIX_MIN: usize = 4;
 pub struct Issue {
     pub id: IssueId,
     pub title: String,
+    /// As its author left it, but for the boxes of its checklists: they are as they were last
+    /// checked.
     pub body: String,
     pub labels: BTreeSet<String>,
     pub state: State,
     pub author: Principal,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// In the order in which they were made; those that were deleted are not among them.
     pub comments: Vec<Comment>,
+    #[serde(default)]
+    pub assignees: BTreeSet<Principal>,
+    #[serde(default)]
+    pub milestone: Option<String>,
+    #[serde(default)]
+    pub priority: Option<Priority>,
+    #[serde(default)]
+    pub due: Option<Date>,
+    #[serde(default)]
+    pub links: Vec<Link>,
+    #[serde(default)]
+    pub attachments: Vec<Attachment>,
+    /// What this issue says of others; what they say of it is in [`crate::Dependencies`].
+    #[serde(default)]
+    pub dependencies: Vec<Dependency>,
+    #[serde(default)]
+    pub checklist: Vec<Item>,
+    #[serde(default)]
+    pub progress: Option<Progress>,
+    /// Only while it is closed.
+    #[serde(default)]
+    pub closed: Option<Closed>,
+    /// Who is called in the body and the comments.
+    #[serde(default)]
+    pub mentions: BTreeSet<Principal>,
+    /// What was written without having seen what shows now, and was not settled since.
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
+    #[serde(default)]
+    pub key: Option<String>,
+    #[serde(default)]
+    pub template: Option<String>,
+    #[serde(default)]
+    pub fingerprint: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,167 +68,218 @@ pub enum State {
     Closed,
 }
 
+impl State {
+    /// The text form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Something said about an issue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Comment {
+    /// That of the event that said it.
+    pub id: EventId,
     pub author: Principal,
     pub at: Timestamp,
     pub body: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<Edited>,
 }
 
-/// All issues of a repository.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Issues {
-    by_id: BTreeMap<IssueId, Issue>,
+/// The last edit of a comment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edited {
+    pub by: Principal,
+    pub at: Timestamp,
 }
 
-/// Text that names no issue, or more than one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LookupError {
-    #[error("`{prefix}` is too short: type at least {PREFIX_MIN} characters of the id")]
-    TooShort { prefix: String },
-    #[error("no issue's id begins with `{prefix}`")]
-    NotFound { prefix: String },
-    #[error("`{prefix}` is the beginning of {} ids: {}", .candidates.len(), .candidates.join(", "))]
-    Ambiguous { prefix: String, candidates: Vec<String> },
+/// How an issue came to be closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    pub by: Principal,
+    pub at: Timestamp,
+    /// May be empty.
+    pub reason: String,
 }
 
-impl Issues {
-    /// Folds the events of a ledger; those of other things are passed over, and so are those whose
-    /// issue is not there (yet).
-    pub fn fold(events: &[grit_ledger::Event]) -> Self {
-        let mut ordered: Vec<(Hlc, IssueId, &grit_ledger::Event)> = events
-            .iter()
-            .filter(|event| event.kind.starts_with("issue."))
-            .map(|event| (event.hlc, event.id(), event))
-            .collect();
-        ordered.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        let mut issues = Self::default();
-        let (created, later): (Vec<_>, Vec<_>) =
-            ordered.into_iter().partition(|(_, _, event)| event.kind == "issue.created");
-        for (_, id, event) in created.into_iter().chain(later) {
-            // Kinds that a newer Grit writes are its own.
-            if let Ok(payload) = join::<Event>(&event.kind, &event.data) {
-                issues.take(id, event, payload);
-            }
-        }
-        issues
-    }
+/// A value that lost against one that was written at the same time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// The event that wrote it.
+    pub id: EventId,
+    pub field: Field,
+    pub value: String,
+    pub by: Principal,
+    pub at: Timestamp,
+}
 
-    fn take(&mut self, id: IssueId, event: &grit_ledger::Event, payload: Event) {
-        let (author, at) = (event.actor.principal.clone(), event.hlc.timestamp());
-        if let Event::Created { title, body, labels } = payload {
-            let (state, comments) = (State::Open, vec![]);
-            let (created_at, updated_at) = (at, at);
-            let issue = Issue {
-                id: id.clone(),
-                title,
-                body,
-                labels,
-                state,
-                author,
-                created_at,
-                updated_at,
-                comments,
-            };
-            self.by_id.entry(id).or_insert(issue);
-            return;
-        }
-        let Some(issue) = payload.issue().and_then(|issue| self.by_id.get_mut(issue)) else {
-            return;
-        };
-        issue.updated_at = issue.updated_at.max(at);
-        match payload {
-            Event::Created { .. } => {}
-            Event::Commented { body, .. } => issue.comments.push(Comment { author, at, body }),
-            Event::Closed { reason, .. } => {
-                issue.state = State::Closed;
-                if !reason.is_empty() {
-                    issue.comments.push(Comment { author, at, body: reason });
-                }
-            }
-            Event::Reopened { .. } => issue.state = State::Open,
-        }
-    }
+/// What has one value at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Field {
+    Title,
+    Body,
+    State,
+    Milestone,
+    Priority,
+    Due,
+    Comment,
+    Item,
+}
 
-    /// All of them, the newest first.
-    pub fn all(&self) -> impl Iterator<Item = &Issue> {
-        let mut issues: Vec<&Issue> = self.by_id.values().collect();
-        issues.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-        issues.into_iter()
-    }
-
-    /// The issue whose id begins with `prefix`.
-    pub fn find(&self, prefix: &str) -> Result<&Issue, LookupError> {
-        let prefix = prefix.trim().to_ascii_lowercase();
-        if prefix.len() < PREFIX_MIN {
-            return Err(LookupError::TooShort { prefix });
-        }
-        let mut found = self.by_id.values().filter(|issue| issue.id.as_str().starts_with(&prefix));
-        match (found.next(), found.next()) {
-            (Some(issue), None) => Ok(issue),
-            (None, _) => Err(LookupError::NotFound { prefix }),
-            (Some(first), Some(second)) => {
-                let ids = [first, second].into_iter().chain(found);
-                let candidates = ids.map(|issue| issue.id.as_str()[..12].to_owned()).collect();
-                Err(LookupError::Ambiguous { prefix, candidates })
-            }
+impl Field {
+    /// The text form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Body => "body",
+            Self::State => "state",
+            Self::Milestone => "milestone",
+            Self::Priority => "priority",
+            Self::Due => "due",
+            Self::Comment => "comment",
+            Self::Item => "item",
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use grit_ledger::split;
-    use grit_types::{Actor, Tenant};
-    use proptest::prelude::*;
-
-    fn event(millis: i64, payload: &Event) -> grit_ledger::Event {
-        let (kind, data) = split(payload).unwrap();
-        grit_ledger::Event {
-            kind,
-            tenant: Tenant::local(),
-            repo: "shop".parse().unwrap(),
-            subject: "issue".to_owned(),
-            actor: Actor::new("alice".parse().unwrap(), "cli"),
-            hlc: Hlc { millis, count: 0 },
-            cause: None,
-            data,
-        }
+impl std::fmt::Display for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
+}
 
-    fn history() -> Vec<grit_ledger::Event> {
-        let created = event(1, &Event::created("first", "body", ["a", "b"]));
-        let issue = created.id();
-        let body = "looked at it".to_owned();
-        vec![
-            event(2, &Event::Commented { issue: issue.clone(), body }),
-            event(3, &Event::Closed { issue: issue.clone(), reason: "fixed".into() }),
-            event(4, &Event::Reopened { issue: issue.clone() }),
-            event(5, &Event::Closed { issue, reason: String::new() }),
-            event(6, &Event::created("second", "", [""; 0])),
-            created,
-        ]
+impl Issue {
+    /// Is it open past its day?
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.state == State::Open && self.due.is_some_and(|due| due.end() <= now)
     }
+}
 
-    #[test]
-    fn events_add_up() {
-        let issues = Issues::fold(&history());
-        let titles: Vec<&str> = issues.all().map(|issue| issue.title.as_str()).collect();
-        assert_eq!(titles, ["second", "first"]);
-        let first = issues.all().nth(1).unwrap();
-        assert_eq!((first.state, first.comments.len()), (State::Closed, 2));
-        assert_eq!(issues.find(&first.id.as_str()[..8]).unwrap(), first);
-        assert!(matches!(issues.find("zz"), Err(LookupError::TooShort { .. })));
-        assert!(matches!(issues.find("00000"), Err(LookupError::NotFound { .. })));
-    }
+/// What a record comes to.
+pub(crate) fn view(record: &Record) -> Option<Issue> {
+    let Origin { by, at, key, template, fingerprint } = record.created.clone()?;
+    let (body, checklist) = body(record)?;
+    let comments: Vec<Comment> = comments(record);
+    let status = record.state.shown()?;
+    let mut called = mentions(&body);
+    called.extend(comments.iter().flat_map(|comment| mentions(&comment.body)));
+    Some(Issue {
+        id: record.id.clone(),
+        title: record.title.shown()?.value.clone(),
+        labels: record.labels.iter().cloned().collect(),
+        state: status.value.state,
+        author: by,
+        created_at: at.timestamp(),
+        updated_at: record.latest.timestamp(),
+        comments,
+        assignees: record.assignees.iter().cloned().collect(),
+        milestone: value(&record.milestone),
+        priority: value(&record.priority),
+        due: value(&record.due),
+        links: record.links.iter().cloned().collect(),
+        attachments: record.attachments.iter().cloned().collect(),
+        dependencies: record.dependencies.iter().cloned().collect(),
+        progress: checklist::progress(&checklist),
+        checklist,
+        closed: (status.value.state == State::Closed).then(|| Closed {
+            by: status.by.clone(),
+            at: status.time(),
+            reason: status.value.reason.clone(),
+        }),
+        mentions: called,
+        conflicts: conflicts(record),
+        key,
+        template,
+        fingerprint,
+        body,
+    })
+}
 
-    proptest! {
-        #[test]
-        fn order_of_arrival_does_not_matter(order in Just(history()).prop_shuffle()) {
-            prop_assert_eq!(Issues::fold(&order), Issues::fold(&history()));
-        }
+fn value<T: Clone>(register: &Register<Option<T>>) -> Option<T> {
+    register.shown()?.value.clone()
+}
+
+/// The body that shows and its items, checked as they were last checked: by a check that the body
+/// does not show yet, else by the body itself.
+fn body(record: &Record) -> Option<(String, Vec<Item>)> {
+    let shown = &record.body.shown()?.value;
+    if record.items.is_empty() {
+        return Some((shown.text.clone(), checklist::items(&shown.text)));
     }
+    let text = checklist::with_marks(&shown.text, |item| {
+        let check = record.items.get(&item.reference());
+        let check = check.and_then(|register| register.shown_beyond(&shown.covers));
+        check.map_or(item.checked, |write| write.value)
+    });
+    let items = checklist::items(&text);
+    Some((text, items))
+}
+
+fn comments(record: &Record) -> Vec<Comment> {
+    let mut said: Vec<_> = record.comments.iter().filter_map(said).collect();
+    said.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));
+    said.into_iter().map(|(_, comment)| comment).collect()
+}
+
+fn said((id, remark): (&EventId, &Remark)) -> Option<(grit_ledger::Hlc, Comment)> {
+    let (author, at) = remark.said.clone()?;
+    let shown = remark.text.shown()?;
+    let body = shown.value.clone()?;
+    let edited = (shown.id != *id).then(|| Edited { by: shown.by.clone(), at: shown.time() });
+    Some((at, Comment { id: id.clone(), author, at: at.timestamp(), body, edited }))
+}
+
+fn conflicts(record: &Record) -> Vec<Conflict> {
+    let mut found = Vec::new();
+    losers(&mut found, Field::Title, &record.title, |title| title.clone());
+    losers(&mut found, Field::Body, &record.body, |body| body.text.clone());
+    losers(&mut found, Field::State, &record.state, |status| status.state.to_string());
+    losers(&mut found, Field::Milestone, &record.milestone, |name| {
+        name.clone().unwrap_or_default()
+    });
+    losers(&mut found, Field::Priority, &record.priority, |priority| text(*priority));
+    losers(&mut found, Field::Due, &record.due, |due| text(*due));
+    for remark in record.comments.values() {
+        losers(&mut found, Field::Comment, &remark.text, |body| body.clone().unwrap_or_default());
+    }
+    for (item, register) in &record.items {
+        let value =
+            |checked: &bool| format!("[{}] {}", if *checked { "x" } else { " " }, item.text);
+        losers(&mut found, Field::Item, register, value);
+    }
+    found
+}
+
+fn text<T: std::fmt::Display>(value: Option<T>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// The writes beside the one that shows, where they say something else.
+fn losers<T: PartialEq>(
+    found: &mut Vec<Conflict>,
+    field: Field,
+    register: &Register<T>,
+    text: impl Fn(&T) -> String,
+) {
+    let Some(shown) = register.shown() else { return };
+    let differs = |write: &&Write<T>| write.value != shown.value;
+    found.extend(register.losers().iter().filter(differs).map(|write| Conflict {
+        id: write.id.clone(),
+        field,
+        value: text(&write.value),
+        by: write.by.clone(),
+        at: write.time(),
+    }));
 }

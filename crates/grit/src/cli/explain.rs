@@ -8,8 +8,12 @@ use crate::ui::Ui;
 
 /// Says what a code in a message means.
 pub fn run(options: &Explain, ui: &Ui) -> Result<Exit, Failure> {
-    let tables =
-        [grit_diag::codes::ALL, grit_dialect::codes::ALL, grit_rollout::config::codes::ALL];
+    let tables = [
+        grit_diag::codes::ALL,
+        grit_dialect::codes::ALL,
+        grit_rollout::config::codes::ALL,
+        grit_issues::template::codes::ALL,
+    ];
     let wanted = options.code.to_ascii_uppercase();
     let code = explain_in(&tables, &wanted).ok_or_else(|| {
         Failure::new(Exit::NotFound, "not_found", format!("there is no code `{wanted}`"))

@@ -1,5 +1,5 @@
 use grit_git::GitLedger;
-use grit_issues::{Event, Issue, Issues, LookupError, State};
+use grit_issues::{Command, Event, Issue, Issues, LookupError, State, decide, shown, shown_block};
 use grit_ledger::{HlcClock, Lane, Ledger, split};
 use grit_types::{Clock, IssueId, Tenant};
 
@@ -24,11 +24,23 @@ pub fn run(verb: &IssueVerb, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
         IssueVerb::Close { id, reason } => {
             let issues = Issues::fold(&events(place, false, ui)?);
             let issue = find(&issues, id)?.id.clone();
-            append(place, &Event::Closed { issue: issue.clone(), reason: reason.clone() })?;
+            for event in close(&issues, &issue, reason)? {
+                append(place, &event)?;
+            }
             ui.data(&serde_json::json!({ "id": issue }), |_| format!("{issue}\n"));
         }
     }
     Ok(Exit::Done)
+}
+
+/// What closing needs; nothing where it is closed already.
+fn close(issues: &Issues, issue: &IssueId, reason: &str) -> Result<Vec<Event>, Failure> {
+    let Some(record) = issues.record(issue) else { return Ok(Vec::new()) };
+    let command = Command::Close { reason: reason.to_owned() };
+    match decide(record, &[command], &issues.dependencies()) {
+        Ok(decision) => Ok(decision.events),
+        Err(refusal) => Err(Failure::new(Exit::Usage, "issue", refusal.to_string())),
+    }
 }
 
 fn append(place: &Place, event: &Event) -> Result<IssueId, Failure> {
@@ -74,7 +86,7 @@ fn list(state: StateFilter, labels: &[String], place: &Place, ui: &Ui) -> Result
         }
         let row = |issue: &&Issue| {
             let labels: Vec<&str> = issue.labels.iter().map(String::as_str).collect();
-            vec![issue.id.short().to_owned(), issue.title.clone(), labels.join(", ")]
+            vec![issue.id.short().to_owned(), shown(&issue.title, 80), labels.join(", ")]
         };
         table(&["ID", "TITLE", "LABELS"], &found.iter().map(row).collect::<Vec<_>>())
     });
@@ -99,14 +111,19 @@ fn text(issue: &Issue) -> String {
     };
     let mut text = format!(
         "{}\n{state}, by {} at {}{}\n\n{}\n",
-        issue.title,
+        shown(&issue.title, 200),
         issue.author,
         issue.created_at,
         if labels.is_empty() { String::new() } else { format!(", {}", labels.join(", ")) },
-        issue.body.trim_end()
+        shown_block(issue.body.trim_end())
     );
     for comment in &issue.comments {
-        text.push_str(&format!("\n{} at {}:\n{}\n", comment.author, comment.at, comment.body));
+        text.push_str(&format!(
+            "\n{} at {}:\n{}\n",
+            comment.author,
+            comment.at,
+            shown_block(&comment.body)
+        ));
     }
     text
 }

@@ -116,7 +116,7 @@ fn an_issue_id_that_is_too_short_or_unknown_is_told_apart() {
     ");
     assert_snapshot!(env.grit(&repository, &["issue", "close", "abcdef"]).refusal(), @r"
     exit 3
-    Error: no issue's id begins with `abcdef`
+    Error: no id begins with `abcdef`
     Hint: `grit issue list --state all`
     ");
 }

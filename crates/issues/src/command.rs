@@ -11,6 +11,7 @@ use crate::lookup::{LookupError, lookup};
 use crate::query::QueryError;
 use crate::record::Record;
 use crate::register::Register;
+use crate::shown;
 use crate::value::{Attachment, Date, Dependency, Link, Priority};
 
 /// What somebody wants of an issue.
@@ -91,9 +92,9 @@ pub enum Refusal {
     Comment(#[source] LookupError),
     #[error("the body has no checklist")]
     NoChecklist,
-    #[error("no item is `{item}`{}", .nearest.as_deref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
-    NoItem { item: String, nearest: Option<String> },
-    #[error("`{item}` may be any of the items {}", .candidates.join(", "))]
+    #[error("none of the {count} items is `{}`{}", line(.item), meant(.nearest.as_deref()))]
+    NoItem { item: String, count: usize, nearest: Option<String> },
+    #[error("`{}` may be any of the items {}", line(.item), .candidates.join(", "))]
     AmbiguousItem {
         item: String,
         /// `3 (Run integration tests)`.
@@ -105,6 +106,14 @@ pub enum Refusal {
     Cycle(Vec<IssueId>),
     #[error("the saved query cannot be read")]
     Query(#[source] QueryError),
+}
+
+fn line(text: &str) -> String {
+    shown(text, 80)
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map(|near| format!("; did you mean `{}`?", line(near))).unwrap_or_default()
 }
 
 fn circle(path: &[IssueId]) -> String {
@@ -382,7 +391,7 @@ impl On<'_> {
         let item = pick(&self.issue.checklist, wanted)?;
         if item.checked == checked {
             let state = if checked { "checked" } else { "open" };
-            return Ok(Err(format!("`{}` is {state} already", item.text)));
+            return Ok(Err(format!("`{}` is {state} already", line(&item.text))));
         }
         let (issue, item) = (self.id(), item.reference());
         let replaces = self.record.items.get(&item).map(Register::standing).unwrap_or_default();
@@ -410,6 +419,9 @@ fn verb(dependency: &Dependency) -> &'static str {
 /// The item that somebody means by its number, its text, or a part of its text.
 fn pick<'a>(items: &'a [Item], wanted: &str) -> Result<&'a Item, Refusal> {
     let wanted = wanted.trim();
+    if wanted.is_empty() {
+        return Err(Refusal::Empty("the item"));
+    }
     if items.is_empty() {
         return Err(Refusal::NoChecklist);
     }
@@ -420,7 +432,7 @@ fn pick<'a>(items: &'a [Item], wanted: &str) -> Result<&'a Item, Refusal> {
     let low = wanted.to_lowercase();
     let is_equal = |item: &&Item| item.text == wanted;
     let is_alike = |item: &&Item| item.text.to_lowercase() == low;
-    let is_part = |item: &&Item| !low.is_empty() && item.text.to_lowercase().contains(&low);
+    let is_part = |item: &&Item| item.text.to_lowercase().contains(&low);
     let tries: [&dyn Fn(&&Item) -> bool; 3] = [&is_equal, &is_alike, &is_part];
     for is_meant in tries {
         let found: Vec<&Item> = items.iter().filter(is_meant).collect();
@@ -428,13 +440,13 @@ fn pick<'a>(items: &'a [Item], wanted: &str) -> Result<&'a Item, Refusal> {
             [] => {}
             [only] => return Ok(only),
             many => {
-                let named =
-                    |item: &&Item| format!("{} ({})", item.number, crate::shown(&item.text, 60));
+                let named = |item: &&Item| format!("{} ({})", item.number, shown(&item.text, 60));
                 let candidates = many.iter().map(named).collect();
                 return Err(Refusal::AmbiguousItem { item: wanted.to_owned(), candidates });
             }
         }
     }
     let nearest = grit_diag::suggest(wanted, items.iter().map(|item| item.text.as_str()));
-    Err(Refusal::NoItem { item: wanted.to_owned(), nearest: nearest.map(str::to_owned) })
+    let nearest = nearest.map(str::to_owned);
+    Err(Refusal::NoItem { item: wanted.to_owned(), count: items.len(), nearest })
 }

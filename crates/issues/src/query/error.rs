@@ -18,11 +18,13 @@ impl QueryError {
         let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let column = text.get(..start).map_or(0, |before| before.chars().count()) + 1;
         let span = Span::new(offset(start), offset(end));
-        Self { span, column, message: message.into(), help: None }
+        // Saved queries quote what others wrote.
+        let message = crate::shown_block(&message.into());
+        Self { span, column, message, help: None }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(crate::shown_block(&help.into()));
         self
     }
 }

@@ -19,6 +19,9 @@ const DEPTH_MAX: usize = 16;
 /// Parts of one query, those of its saved queries included.
 const PARTS_MAX: usize = 1_000;
 
+/// As many saved queries are named when another one is asked for.
+const LISTED_MAX: usize = 10;
+
 /// What names in a query stand for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Names<'a> {
@@ -222,7 +225,12 @@ impl Parser<'_> {
             let near = grit_diag::suggest(&word.text, saved.keys().map(String::as_str));
             return Err(match near {
                 Some(near) => error.help(format!("did you mean `@{near}`?")),
-                None => error,
+                None if saved.is_empty() => error.help("there are no saved queries"),
+                None => {
+                    let known: Vec<&str> =
+                        saved.keys().take(LISTED_MAX).map(String::as_str).collect();
+                    error.help(format!("there is `@{}`", known.join("`, `@")))
+                }
             });
         };
         if self.within.contains(&word.text) {
@@ -292,7 +300,7 @@ impl Parser<'_> {
     }
 
     fn value(&mut self) -> Result<Word, QueryError> {
-        self.read(|c| c == ',')
+        self.read(|c| c == ',' || c == ')')
     }
 
     fn word(&mut self) -> Result<Word, QueryError> {
@@ -494,14 +502,19 @@ fn one_or(mut filters: Vec<Filter>, together: impl Fn(Vec<Filter>) -> Filter) ->
     }
 }
 
-fn example(field: &str) -> &'static str {
-    match field {
-        "is" | "state" => "such as `is:open`",
-        "priority" => "such as `priority:>=high`",
-        "created" | "updated" | "closed" | "due" => "such as `updated:<7d`",
-        "no" | "has" => "such as `no:assignee`",
-        "sort" => "such as `sort:updated-desc`",
-        "assignee" | "author" | "mentions" | "commenter" => "such as `assignee:alice`",
-        _ => "such as `label:ci-failure`; put one with spaces between quotes",
-    }
+fn example(field: &str) -> String {
+    let value = match field {
+        "is" | "state" => "open",
+        "priority" => ">=high",
+        "created" | "updated" | "closed" | "due" => "<7d",
+        "no" | "has" => "assignee",
+        "sort" => "updated-desc",
+        "assignee" | "author" | "mentions" | "commenter" => "alice",
+        "label" => "ci-failure",
+        "milestone" => "v2",
+        "title" | "body" | "comment" => "\"timed out\"",
+        "template" => "release",
+        _ => "abcd",
+    };
+    format!("such as `{field}:{value}`")
 }

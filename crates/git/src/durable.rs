@@ -5,9 +5,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use crate::GitError;
 use crate::error::Doing;
+
+/// How exact the time is that a file system gives a folder.
+const FOLDER_TIME_SLACK: Duration = Duration::from_secs(2);
 
 /// Replaces `path` by a file of these bytes; afterwards it is there after a power cut too.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), GitError> {
@@ -83,6 +87,22 @@ pub(crate) fn sync_file(file: &File, path: &Path) -> Result<(), GitError> {
 pub(crate) fn sync_folder(path: &Path) -> Result<(), GitError> {
     let folder = File::open(path).doing("open", path)?;
     sync_file(&folder, path)
+}
+
+/// Syncs the folders in `objects` that changed since then: git syncs what it writes, but never the
+/// folders, and a ref must not depend on what they do not hold yet.
+pub(crate) fn sync_changed(objects: &Path, since: SystemTime) -> Result<(), GitError> {
+    let since = since.checked_sub(FOLDER_TIME_SLACK).unwrap_or(since);
+    let mut changed = false;
+    for entry in fs::read_dir(objects).doing("list", objects)? {
+        let path = entry.doing("list", objects)?.path();
+        let about = fs::metadata(&path).doing("look at", &path)?;
+        if about.is_dir() && about.modified().doing("look at", &path)? >= since {
+            sync_folder(&path)?;
+            changed = true;
+        }
+    }
+    if changed { sync_folder(objects) } else { Ok(()) }
 }
 
 /// Creates `path` and what is missing above it, each durably.

@@ -214,7 +214,7 @@ fn is_full(error: &std::io::Error) -> bool {
 }
 
 /// One part of a ref that is also a safe file name.
-fn is_lane_name(name: &str) -> bool {
+pub(crate) fn is_lane_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     (1..=100).contains(&name.len())
         && name.bytes().all(allowed)

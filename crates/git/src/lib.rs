@@ -1,14 +1,15 @@
-//! Git: the ledger in refs, reading commits and trees, checkouts for jobs, the hook that tells of
-//! a push, and the one place from which the `git` command is started.
+//! Git: the ledger in refs, named locks in refs, reading commits and trees, checkouts for jobs, the
+//! hook that tells of a push, and the one place from which the `git` command is started.
 //!
 //! Reads go through gix, in process. What Grit acknowledges it writes itself (object, then ref,
 //! each synced before it gets its name), because neither gix nor git syncs everything. The `git`
 //! command does what gix cannot or what must behave exactly like git: fetch, push, checkout.
 //!
-//! It deliberately does not merge events into state, keep an index of them, grant locks, or serve
-//! repositories over HTTP. Everything here blocks; async callers use a blocking thread.
+//! It deliberately does not merge events into state, keep an index of them, decide about locks
+//! (`grit-locks` does), or serve repositories over HTTP. Everything here blocks; async callers use a blocking thread.
 //!
-//! Main types: [`Repository`] (what is in a repository), [`GitLedger`] (events in refs), [`Git`]
+//! Main types: [`Repository`] (what is in a repository), [`GitLedger`] (events in refs), [`Locks`]
+//! (locks in refs), [`Git`]
 //! (a run of the command), [`hook`] (what a push brought).
 //!
 //! ```no_run
@@ -29,6 +30,7 @@ mod error;
 mod filelock;
 pub mod hook;
 mod ledger;
+mod lock;
 mod object;
 mod refs;
 mod repository;
@@ -37,6 +39,7 @@ mod stale;
 
 pub use error::GitError;
 pub use ledger::GitLedger;
+pub use lock::{Ask, Grant, LockError, LockSettings, LockView, Locks, Scope, Who};
 pub use repository::{
     BLOB_BYTES_MAX, CommitInfo, DirEntry, EXPORT_BYTES_MAX, EXPORT_ENTRIES_MAX, EntryKind,
     RepoHead, Repository, TagInfo,

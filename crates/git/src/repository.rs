@@ -100,6 +100,13 @@ impl Repository {
         Ok(value)
     }
 
+    /// The names of the remotes in the repository's own configuration.
+    pub fn remotes(&self) -> Result<Vec<String>, GitError> {
+        let opened = gix::ThreadSafeRepository::open_opts(&self.git_dir, options())
+            .map_err(|error| not_a_repository(&self.git_dir, error))?;
+        Ok(opened.to_thread_local().remote_names().iter().map(ToString::to_string).collect())
+    }
+
     /// Removes the lock files of refs whose makers are dead, and answers which: a git that was
     /// killed leaves them, and everything after it then fails with "File exists".
     pub fn clear_stale_locks(&self) -> Result<Vec<PathBuf>, GitError> {

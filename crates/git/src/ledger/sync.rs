@@ -5,8 +5,7 @@
 //! that nobody's entries can be lost. A push never moves a lane anywhere but forward.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use grit_ledger::{LedgerError, SyncReport};
 use grit_types::CommitId;
@@ -14,8 +13,7 @@ use grit_types::CommitId;
 use super::chain::{Relation, relation};
 use super::entry::Entry;
 use super::{GitLedger, KINDS, is_lane_name, storage};
-use crate::durable::sync_folder;
-use crate::error::Doing;
+use crate::durable::sync_changed;
 use crate::filelock::FileLock;
 use crate::refs::{self, RefWriter};
 use crate::{Git, GitError};
@@ -25,9 +23,6 @@ const ROUNDS_MAX: usize = 5;
 
 /// Hosts have answered pushes of a hundred refs and more with an error.
 const REFS_PER_PUSH: usize = 20;
-
-/// How exact the time is that a file system gives a folder.
-const FOLDER_TIME_SLACK: Duration = Duration::from_secs(2);
 
 type Tips = BTreeMap<String, CommitId>;
 
@@ -112,24 +107,8 @@ impl GitLedger {
             fetch = fetch.operand(format!("+{theirs}/{kind}/*:{here}/{kind}/*"));
         }
         fetch.run().map_err(|error| unreachable(remote, error))?;
-        self.sync_new_objects(started).map_err(|error| storage("keep what was fetched", error))
-    }
-
-    /// Git syncs what it writes, but never the folders: those that changed are ours to sync before
-    /// a lane depends on what is in them.
-    fn sync_new_objects(&self, since: SystemTime) -> Result<(), GitError> {
-        let objects = self.repository.objects();
-        let since = since.checked_sub(FOLDER_TIME_SLACK).unwrap_or(since);
-        let mut changed = false;
-        for entry in fs::read_dir(&objects).doing("list", &objects)? {
-            let path = entry.doing("list", &objects)?.path();
-            let about = fs::metadata(&path).doing("look at", &path)?;
-            if about.is_dir() && about.modified().doing("look at", &path)? >= since {
-                sync_folder(&path)?;
-                changed = true;
-            }
-        }
-        if changed { sync_folder(&objects) } else { Ok(()) }
+        sync_changed(&self.repository.objects(), started)
+            .map_err(|error| storage("keep what was fetched", error))
     }
 
     /// Moves local lanes to what the remote has more, and answers what it has less.

@@ -5,6 +5,8 @@ mod checkout;
 mod crash;
 mod hook;
 mod ledger;
+mod lock;
+mod lock_races;
 mod reading;
 mod sync;
 

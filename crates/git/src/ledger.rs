@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use grit_ledger::{Event, Head, Lane, Ledger, LedgerError, SyncReport, merge};
+use grit_ledger::{Changes, Cut, Event, Head, Lane, Ledger, LedgerError, SyncReport};
 use grit_types::{CommitId, EventId, RefName};
 
 use crate::error::Reading;
@@ -12,7 +12,11 @@ use crate::{GitError, Repository, object};
 
 mod chain;
 mod entry;
+mod read;
+mod shared;
 mod sync;
+
+pub use sync::{Exchange, Exchanged};
 
 /// How often an append starts again because something other than Grit moved its lane.
 const ATTEMPTS_MAX: usize = 5;
@@ -20,8 +24,9 @@ const ATTEMPTS_MAX: usize = 5;
 /// How long one exchange with the remote may take.
 const NETWORK_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Where lanes live below the prefix; each holds one ref per writer.
-const KINDS: [&str; 2] = ["a", "audit"];
+/// Where lanes live below the prefix: one ref per writer, the shared ones by number, and one per
+/// server.
+const KINDS: [&str; 3] = ["a", "ci", "audit"];
 
 /// The ledger in refs: a lane is `refs/grit/a/ACTOR` or `refs/grit/audit/SERVER`, an event is one
 /// commit with the event's canonical JSON as its message, the empty tree, and the lane's previous
@@ -38,6 +43,8 @@ pub struct GitLedger {
     prefix: String,
     remote: Option<String>,
     timeout: Duration,
+    /// The own lane of a clone that will not live long.
+    short_lived: Option<String>,
     /// A sync to disk failed: what is on it is unknown, so nothing more is acknowledged.
     stopped: AtomicBool,
 }
@@ -51,6 +58,7 @@ impl GitLedger {
             prefix: "refs/grit".to_owned(),
             remote: None,
             timeout: NETWORK_TIMEOUT,
+            short_lived: None,
             stopped: AtomicBool::new(false),
         }
     }
@@ -74,6 +82,15 @@ impl GitLedger {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Of a clone that will not live long, as of a CI job: what it appends to its own lane `NAME`
+    /// goes to a lane at the remote that such clones share ([`Lane::Shared`]), so that ten thousand
+    /// jobs leave no ten thousand refs. A lane that the remote has already goes on there.
+    #[must_use]
+    pub fn short_lived(mut self, own: impl Into<String>) -> Self {
+        self.short_lived = Some(own.into());
         self
     }
 
@@ -154,6 +171,23 @@ impl GitLedger {
         object::write(&objects, gix::objs::Kind::Commit, &commit).map(commit_id)
     }
 
+    /// The same entries behind `parent`, oldest first; answers the last one's commit.
+    fn move_behind<'a>(
+        &self,
+        entries: impl IntoIterator<Item = &'a entry::Entry>,
+        parent: Option<CommitId>,
+    ) -> Result<Option<CommitId>, GitError> {
+        let (repository, objects) = (self.repository.local(), self.repository.objects());
+        let mut tip = parent;
+        for entry in entries {
+            let commit = entry::behind(&repository, &entry.id, tip.as_ref())
+                .reading(|| format!("entry {}", entry.id))?;
+            let id = object::write(&objects, gix::objs::Kind::Commit, &commit)?;
+            tip = Some(commit_id(id));
+        }
+        Ok(tip)
+    }
+
     /// Runs a write, unless one before it left the disk in doubt.
     fn writing<T>(&self, write: impl FnOnce() -> Result<T, GitError>) -> Result<T, GitError> {
         if self.stopped.load(Ordering::Acquire) {
@@ -182,25 +216,19 @@ impl Ledger for GitLedger {
         Ok(EventId::of(&bytes))
     }
 
-    fn read(&self) -> Result<Vec<Event>, LedgerError> {
-        let tips = self.tips(&self.prefix).map_err(|error| storage("read the lanes", error))?;
-        let repository = self.repository.local();
-        let mut events = Vec::new();
-        for (lane, tip) in tips {
-            for entry in chain::Chain::new(&repository, &lane, Some(tip)) {
-                events.push(entry?.event);
-            }
-        }
-        Ok(merge(events))
+    fn since(&self, known: &Cut) -> Result<Changes, LedgerError> {
+        self.changes(known).map_err(|error| storage("read the lanes", error))
     }
 
     fn heads(&self) -> Result<Vec<Head>, LedgerError> {
         let tips = self.tips(&self.prefix).map_err(|error| storage("read the lanes", error))?;
-        Ok(tips.into_iter().map(|(lane, tip)| Head { lane, tip: tip.to_string() }).collect())
+        Ok(read::heads(&tips))
     }
 
     fn sync(&self) -> Result<SyncReport, LedgerError> {
-        self.synchronise()
+        let exchanged = self.exchange(&Exchange { audit: true, ..Exchange::default() })?;
+        let (received, sent) = (exchanged.received.len(), exchanged.sent.len());
+        Ok(SyncReport { received, sent })
     }
 }
 

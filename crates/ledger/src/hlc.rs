@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use grit_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +14,15 @@ pub struct Hlc {
     pub count: u32,
 }
 
+/// A reading that is further ahead of the wall clock than this comes from a clock that is wrong.
+pub const AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
+
 impl Hlc {
+    /// Whether it is further ahead of `now` than [`AHEAD_MAX`]: to be flagged, and not obeyed.
+    pub fn is_far_ahead(self, now: Timestamp) -> bool {
+        self.timestamp().since(now) > AHEAD_MAX
+    }
+
     /// The wall-clock part.
     pub fn timestamp(self) -> Timestamp {
         Timestamp::from_millis(self.millis)
@@ -50,9 +60,19 @@ impl HlcClock {
         self.last
     }
 
-    /// Takes note of another's reading, so that what follows it here is later than it.
-    pub fn see(&mut self, other: Hlc) {
-        self.last = self.last.max(other);
+    /// Takes note of a reading in a record of one's own, so that what follows it is later.
+    pub fn see(&mut self, own: Hlc) {
+        self.last = self.last.max(own);
+    }
+
+    /// Takes note of a reading that came from elsewhere, unless it is far ahead of `now`: one wrong
+    /// clock would otherwise put everybody's forward. Answers whether it was taken.
+    pub fn hear(&mut self, other: Hlc, now: Timestamp) -> bool {
+        let taken = !other.is_far_ahead(now);
+        if taken {
+            self.see(other);
+        }
+        taken
     }
 }
 
@@ -60,6 +80,26 @@ impl HlcClock {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_clock_that_is_a_day_ahead_is_not_followed() {
+        let now = Timestamp::from_millis(1_000_000);
+        let reading = |millis| Hlc { millis, count: 7 };
+        let mut clock = HlcClock::default();
+        assert!(!clock.hear(reading(now.millis() + 86_400_000), now));
+        assert_eq!(clock.tick(now), Hlc { millis: now.millis(), count: 0 });
+        assert!(clock.hear(reading(now.millis() + 300_000), now));
+        assert_eq!(clock.tick(now), Hlc { millis: now.millis() + 300_000, count: 8 });
+    }
+
+    #[test]
+    fn what_was_heard_is_earlier_than_what_follows() {
+        let (behind, now) = (Timestamp::from_millis(1_000), Timestamp::from_millis(60_000));
+        let mut clock = HlcClock::default();
+        let heard = Hlc { millis: now.millis(), count: 3 };
+        assert!(clock.hear(heard, behind));
+        assert!(clock.tick(behind) > heard, "the wall clock alone decided");
+    }
 
     proptest! {
         #[test]

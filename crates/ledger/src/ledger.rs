@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use grit_types::EventId;
 
-use crate::{DecodeError, Event};
+use crate::{Event, Hlc};
 
 /// What a team shares: append-only, every clone appends to lanes of its own, readers merge.
 ///
@@ -13,8 +13,19 @@ pub trait Ledger: Send + Sync {
     /// Appends to `lane`, which only this ledger's owner writes.
     fn append(&self, lane: &Lane, event: &Event) -> Result<EventId, LedgerError>;
 
-    /// All events of all lanes, merged: see [`merge`].
-    fn read(&self) -> Result<Vec<Event>, LedgerError>;
+    /// What the lanes hold behind `known`; everything with an empty cut.
+    ///
+    /// For a reader that keeps what it read: the next cut is [`Changes::cut`]. An entry that is no
+    /// event stops nothing, it comes in [`Changes::quarantined`].
+    fn since(&self, known: &Cut) -> Result<Changes, LedgerError>;
+
+    /// All events of all lanes, merged: see [`merge`]. What is quarantined is left out.
+    fn read(&self) -> Result<Vec<Event>, LedgerError> {
+        let entries = self.since(&Cut::new())?.entries.into_iter();
+        let by_place: BTreeMap<(Hlc, EventId), Event> =
+            entries.map(|entry| ((entry.event.hlc, entry.id), entry.event)).collect();
+        Ok(by_place.into_values().collect())
+    }
 
     /// Where each lane ends, by lane.
     fn heads(&self) -> Result<Vec<Head>, LedgerError>;
@@ -28,15 +39,23 @@ pub trait Ledger: Send + Sync {
 pub enum Lane {
     /// One long-lived clone's own: `refs/grit/a/NAME`.
     Actor(String),
+    /// One of the lanes that short-lived clones share, below [`Lane::SHARED`]: `refs/grit/ci/00`
+    /// to `refs/grit/ci/1f`. They are appended to at the remote, by `sync` and nothing else.
+    Shared(u8),
     /// A server's summary of runs and deployments: `refs/grit/audit/NAME`.
     Audit(String),
 }
 
 impl Lane {
+    /// How many lanes short-lived clones share: enough that they rarely meet, and few enough that
+    /// ten thousand runs leave no ten thousand refs.
+    pub const SHARED: u8 = 32;
+
     /// The lane's place below `refs/grit/`.
     pub fn path(&self) -> String {
         match self {
             Self::Actor(name) => format!("a/{name}"),
+            Self::Shared(number) => format!("ci/{:02x}", number % Self::SHARED),
             Self::Audit(name) => format!("audit/{name}"),
         }
     }
@@ -48,6 +67,49 @@ pub struct Head {
     pub lane: String,
     /// The store's own name of the last entry.
     pub tip: String,
+}
+
+/// Where each lane was read to: the tip that [`Head`] gives, by lane.
+pub type Cut = BTreeMap<String, String>;
+
+/// What lanes hold behind a cut.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changes {
+    /// Lane by lane, each in its own order. Two lanes may hold the same event: it counts once.
+    pub entries: Vec<Entry>,
+    /// What could not be read as an event.
+    pub quarantined: Vec<Quarantined>,
+    /// Lanes that no longer hold what was known of them, and are given from their start: whoever
+    /// kept entries of them keeps only those that come now.
+    pub restarted: Vec<String>,
+    /// Where every lane ends now, by lane; what is not there any more has no head.
+    pub heads: Vec<Head>,
+}
+
+impl Changes {
+    /// What is known once these changes are.
+    pub fn cut(&self) -> Cut {
+        self.heads.iter().map(|head| (head.lane.clone(), head.tip.clone())).collect()
+    }
+}
+
+/// An event, and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub lane: String,
+    /// The store's own name of it, as in [`Head::tip`].
+    pub at: String,
+    pub id: EventId,
+    pub event: Event,
+}
+
+/// Something in a lane that is no event, or one of a newer version. Others are read all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    pub lane: String,
+    /// The store's own name of it.
+    pub at: String,
+    pub reason: String,
 }
 
 /// What a synchronisation moved.
@@ -70,11 +132,13 @@ pub enum LedgerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    #[error("entry {at} is no event")]
-    Damaged {
-        at: String,
-        #[source]
-        source: DecodeError,
+    /// It was reached and read; what is new here stays here.
+    #[error("remote `{remote}` does not take what is new here: {reason}")]
+    Refused {
+        remote: String,
+        reason: String,
+        /// How many entries it lacks.
+        waiting: usize,
     },
     #[error("{action}")]
     Storage {

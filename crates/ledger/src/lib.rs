@@ -40,11 +40,13 @@ mod payload;
 pub use canonical::canonical;
 pub use decider::{Context, Decider};
 pub use envelope::{Cause, DecodeError, ENVELOPE_VERSION, EVENT_BYTES_MAX, Event};
-pub use hlc::{Hlc, HlcClock};
+pub use hlc::{AHEAD_MAX, Hlc, HlcClock};
 pub use journal::{
     Append, AppendError, Appended, Journal, PendingEffect, Recorded, Row, RowQuery, StorageError,
     StreamError, StreamId,
 };
-pub use ledger::{Head, Lane, Ledger, LedgerError, SyncReport, merge};
+pub use ledger::{
+    Changes, Cut, Entry, Head, Lane, Ledger, LedgerError, Quarantined, SyncReport, merge,
+};
 pub use memory::{MemoryJournal, MemoryLedger};
 pub use payload::{PayloadError, join, split};

@@ -1,4 +1,3 @@
-use grit_ledger::LedgerError;
 use grit_types::CommitId;
 
 use super::entry::{self, Entry, EntryError};
@@ -6,22 +5,18 @@ use super::entry::{self, Entry, EntryError};
 /// The entries of a lane from one of them back to its beginning.
 pub(super) struct Chain<'a> {
     repository: &'a gix::Repository,
-    lane: &'a str,
     next: Option<CommitId>,
 }
 
 impl<'a> Chain<'a> {
-    pub(super) fn new(
-        repository: &'a gix::Repository,
-        lane: &'a str,
-        tip: Option<CommitId>,
-    ) -> Self {
-        Self { repository, lane, next: tip }
+    pub(super) fn new(repository: &'a gix::Repository, tip: Option<CommitId>) -> Self {
+        Self { repository, next: tip }
     }
 }
 
 impl Iterator for Chain<'_> {
-    type Item = Result<Entry, LedgerError>;
+    /// With what cannot be read goes what is behind it.
+    type Item = Result<Entry, Broken>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let id = self.next.take()?;
@@ -30,24 +25,26 @@ impl Iterator for Chain<'_> {
                 self.next.clone_from(&entry.parent);
                 Some(Ok(entry))
             }
-            Err(EntryError::Decode(source)) => {
-                Some(Err(LedgerError::Damaged { at: id.to_string(), source }))
-            }
-            Err(error) => {
-                let action = format!("read entry {id} of lane {}", self.lane);
-                Some(Err(LedgerError::Storage { action, source: error.into() }))
-            }
+            Err(source) => Some(Err(Broken { at: id, source })),
         }
     }
+}
+
+/// Where a chain cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[error("entry {at} of a lane cannot be read")]
+pub(super) struct Broken {
+    pub(super) at: CommitId,
+    pub(super) source: EntryError,
 }
 
 /// How two states of a lane stand to each other.
 pub(super) enum Relation {
     Same,
-    /// Theirs continues ours.
-    Behind,
-    /// Ours continues theirs.
-    Ahead,
+    /// Theirs continues ours by so many entries.
+    Behind(usize),
+    /// Ours continues theirs by so many entries.
+    Ahead(usize),
     /// Each has what the other lacks; with the entries of both, newest first.
     Forked {
         ours: Vec<Entry>,
@@ -56,29 +53,23 @@ pub(super) enum Relation {
 }
 
 /// Compares by walking both back at once: as far as the shorter difference is long.
-///
-/// Everything that theirs adds is read, and so proven to be events.
 pub(super) fn relation(
     repository: &gix::Repository,
-    lane: &str,
     ours: Option<&CommitId>,
     theirs: Option<&CommitId>,
-) -> Result<Relation, LedgerError> {
+) -> Result<Relation, Broken> {
     if ours == theirs {
         return Ok(Relation::Same);
     }
-    if theirs.is_none() {
-        return Ok(Relation::Ahead);
-    }
-    let mut our_chain = Chain::new(repository, lane, ours.cloned());
-    let mut their_chain = Chain::new(repository, lane, theirs.cloned());
+    let mut our_chain = Chain::new(repository, ours.cloned());
+    let mut their_chain = Chain::new(repository, theirs.cloned());
     let (mut our_entries, mut their_entries) = (Vec::new(), Vec::new());
     loop {
-        if their_chain.next.as_ref() == ours {
-            return Ok(Relation::Behind);
+        if their_chain.next.as_ref() == ours && theirs.is_some() {
+            return Ok(Relation::Behind(their_entries.len()));
         }
-        if our_chain.next.as_ref() == theirs {
-            return Ok(Relation::Ahead);
+        if our_chain.next.as_ref() == theirs && ours.is_some() {
+            return Ok(Relation::Ahead(our_entries.len()));
         }
         let their_entry = their_chain.next().transpose()?;
         let our_entry = our_chain.next().transpose()?;

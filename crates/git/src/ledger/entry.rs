@@ -2,7 +2,7 @@
 
 use gix::objs::{CommitRef, Kind, compute_hash};
 use grit_ledger::{DecodeError, Event};
-use grit_types::CommitId;
+use grit_types::{CommitId, EventId};
 
 use crate::GitError;
 use crate::repository::{commit_id, existing, oid};
@@ -13,26 +13,51 @@ const COMMIT_BYTES_MAX: u64 = 8 << 20;
 /// The last second of the year 9999; git refuses dates that no calendar holds.
 const SECONDS_MAX: i64 = 253_402_300_799;
 
-/// One event of a lane.
+/// One commit of a lane.
 pub(super) struct Entry {
+    pub(super) id: CommitId,
     /// None at the beginning of the lane.
     pub(super) parent: Option<CommitId>,
-    pub(super) event: Event,
+    /// What should be an event's canonical bytes.
+    message: Vec<u8>,
+    parents: usize,
 }
 
-/// What stands in a lane and is no entry.
+/// Where a lane cannot be followed further back.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EntryError {
     #[error(transparent)]
     Git(#[from] GitError),
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
     #[error("its bytes are not those that its id stands for")]
     Altered,
     #[error("it is no commit that git could have written")]
     Commit(#[source] gix::Error),
+}
+
+/// A commit that is no event; what is behind it may be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoEvent {
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("its event is not in the canonical form that ids are made of")]
+    NotCanonical,
     #[error("it has {0} parents, and a lane does not fork")]
     Parents(usize),
+}
+
+impl Entry {
+    /// What its event is called; follows from the bytes alone, whether they are an event or not.
+    pub(super) fn key(&self) -> EventId {
+        EventId::of(&self.message)
+    }
+
+    pub(super) fn event(&self) -> Result<Event, NoEvent> {
+        if self.parents > 1 {
+            return Err(NoEvent::Parents(self.parents));
+        }
+        let event = Event::decode(&self.message)?;
+        if event.encode() == self.message { Ok(event) } else { Err(NoEvent::NotCanonical) }
+    }
 }
 
 /// The commit of an event: the same event behind the same parent is always the same commit.
@@ -57,17 +82,45 @@ fn signature(event: &Event) -> String {
 
 /// Reads the entry `id`, and that its bytes are what its id stands for: gix does not check.
 pub(super) fn read(repository: &gix::Repository, id: &CommitId) -> Result<Entry, EntryError> {
+    let (bytes, oid) = bytes(repository, id)?;
+    let commit = CommitRef::from_bytes(&bytes, oid.kind()).map_err(EntryError::Commit)?;
+    let message: &[u8] = commit.message;
+    let message = message.strip_suffix(b"\n").unwrap_or(message).to_vec();
+    let (parent, parents) = (commit.parents().next().map(commit_id), commit.parents.len());
+    Ok(Entry { id: id.clone(), parent, message, parents })
+}
+
+/// The commit `id` as it would be behind another parent: nothing else of it changes, so that it is
+/// the same event, and what this program cannot read stays what it is.
+pub(super) fn behind(
+    repository: &gix::Repository,
+    id: &CommitId,
+    parent: Option<&CommitId>,
+) -> Result<Vec<u8>, EntryError> {
+    let (bytes, _) = bytes(repository, id)?;
+    let mut moved = Vec::with_capacity(bytes.len());
+    let mut in_headers = true;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        in_headers = in_headers && line != b"\n";
+        if in_headers && line.starts_with(b"parent ") {
+            continue;
+        }
+        moved.extend(line);
+        if let (true, Some(parent)) = (in_headers && line.starts_with(b"tree "), parent) {
+            moved.extend(format!("parent {parent}\n").as_bytes());
+        }
+    }
+    Ok(moved)
+}
+
+fn bytes(
+    repository: &gix::Repository,
+    id: &CommitId,
+) -> Result<(Vec<u8>, gix::ObjectId), EntryError> {
     let oid = oid(id.as_str())?;
     let bytes = existing(repository, oid, Kind::Commit, COMMIT_BYTES_MAX)?;
     if compute_hash(oid.kind(), Kind::Commit, &bytes).ok() != Some(oid) {
         return Err(EntryError::Altered);
     }
-    let commit = CommitRef::from_bytes(&bytes, oid.kind()).map_err(EntryError::Commit)?;
-    if commit.parents.len() > 1 {
-        return Err(EntryError::Parents(commit.parents.len()));
-    }
-    let message: &[u8] = commit.message;
-    let event = Event::decode(message.strip_suffix(b"\n").unwrap_or(message))?;
-    let parent = commit.parents().next().map(commit_id);
-    Ok(Entry { parent, event })
+    Ok((bytes, oid))
 }

@@ -5,70 +5,148 @@
 //! that nobody's entries can be lost. A push never moves a lane anywhere but forward.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, SystemTime};
 
-use grit_ledger::{LedgerError, SyncReport};
+use grit_ledger::LedgerError;
 use grit_types::CommitId;
 
 use super::chain::{Relation, relation};
 use super::entry::Entry;
+use super::shared::{Shared, TRIES_MAX};
 use super::{GitLedger, KINDS, is_lane_name, storage};
 use crate::durable::sync_changed;
 use crate::filelock::FileLock;
 use crate::refs::{self, RefWriter};
 use crate::{Git, GitError};
 
-/// How often one `sync` starts again because others moved the same lanes at the same time.
+/// How often one exchange starts again because others moved the same lanes at the same time.
 const ROUNDS_MAX: usize = 5;
 
 /// Hosts have answered pushes of a hundred refs and more with an error.
 const REFS_PER_PUSH: usize = 20;
 
-type Tips = BTreeMap<String, CommitId>;
+/// Lanes that only those read who ask for them.
+const AUDIT: &str = "audit";
 
-/// A lane that has more here than at the remote.
-struct Offer {
-    lane: String,
-    tip: CommitId,
-    /// What the remote must still have.
-    expected: Option<CommitId>,
+pub(super) type Tips = BTreeMap<String, CommitId>;
+
+/// What is exchanged. What the remote has is always taken: sending safely needs it anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Give the remote what is new here.
+    pub send: bool,
+    /// With the servers' summaries of runs and deployments.
+    pub audit: bool,
 }
 
-/// What one `sync` has done so far.
+impl Default for Exchange {
+    fn default() -> Self {
+        Self { send: true, audit: false }
+    }
+}
+
+/// What an exchange moved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exchanged {
+    pub remote: String,
+    /// How many entries came, by lane.
+    pub received: BTreeMap<String, usize>,
+    /// How many entries went, by lane.
+    pub sent: BTreeMap<String, usize>,
+    /// How many entries the remote still lacks, because nothing was to be sent.
+    pub waiting: usize,
+    /// How often the remote was asked; more than once when others moved the same lanes.
+    pub rounds: usize,
+}
+
+/// A lane that has more here than at the remote.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    pub(super) lane: String,
+    pub(super) tip: CommitId,
+    /// What the remote must still have.
+    pub(super) expected: Option<CommitId>,
+    /// How many entries it lacks.
+    pub(super) entries: usize,
+}
+
+/// What one exchange has done so far.
 #[derive(Default)]
-struct Progress {
-    received: BTreeSet<String>,
-    sent: BTreeSet<String>,
+pub(super) struct Progress {
+    received: BTreeMap<String, usize>,
+    pub(super) sent: BTreeMap<String, usize>,
     /// The first lane that could not be taken; the others are exchanged all the same.
-    refused: Option<LedgerError>,
+    broken: Option<LedgerError>,
+    /// The remote's first reason not to take something, and how many entries it does not take.
+    pub(super) refused: Option<(String, usize)>,
     /// Something moved at the same time: look again.
-    again: bool,
+    pub(super) again: bool,
+}
+
+impl Progress {
+    pub(super) fn refuse(&mut self, reason: String, entries: usize) {
+        self.refused.get_or_insert((reason, 0)).1 += entries;
+    }
+
+    fn receive(&mut self, lane: &str, entries: usize) {
+        *self.received.entry(lane.to_owned()).or_default() += entries;
+    }
 }
 
 impl GitLedger {
-    pub(super) fn synchronise(&self) -> Result<SyncReport, LedgerError> {
+    /// Exchanges lanes with the remote; [`grit_ledger::Ledger::sync`] exchanges all of them.
+    ///
+    /// Answers when both have the same, or why they have not. It may be stopped at any moment and
+    /// run again, by any number of processes and clones at once.
+    pub fn exchange(&self, exchange: &Exchange) -> Result<Exchanged, LedgerError> {
         let remote = self.remote_name()?;
-        let action = || format!("synchronise with `{remote}`");
+        let failed = |error| storage(&format!("synchronise with `{remote}`"), error);
         let common = self.repository.common_dir();
-        let _one_at_a_time = FileLock::acquire(&common.join("grit/sync.lock"), self.timeout)
-            .map_err(|error| storage(&action(), error))?;
-        self.repository.clear_stale_locks().map_err(|error| storage(&action(), error))?;
-        let mut progress = Progress::default();
-        for _ in 0..ROUNDS_MAX {
-            progress.again = false;
-            progress.refused = None;
-            self.fetch(&remote)?;
-            let offers = self.take(&remote, &mut progress)?;
-            for batch in offers.chunks(REFS_PER_PUSH) {
-                self.give(&remote, batch, &mut progress)?;
-            }
+        let _one_at_a_time =
+            FileLock::acquire(&common.join("grit/sync.lock"), self.timeout).map_err(failed)?;
+        self.repository.clear_stale_locks().map_err(failed)?;
+        let (mut progress, mut shared) = (Progress::default(), Shared::default());
+        let rounds_max = if self.short_lived.is_some() { TRIES_MAX } else { ROUNDS_MAX };
+        for round in 1..=rounds_max {
+            (progress.again, progress.broken, progress.refused) = (false, None, None);
+            let waiting = self.round(&remote, exchange, &mut progress, &mut shared)?;
             if !progress.again {
-                let (received, sent) = (progress.received.len(), progress.sent.len());
-                return progress.refused.map_or(Ok(SyncReport { received, sent }), Err);
+                return progress.finish(remote, waiting, round);
             }
+            std::thread::sleep(pause(round));
         }
-        let error = std::io::Error::other("lanes kept moving at the remote, or it refuses them");
-        Err(LedgerError::Storage { action: action(), source: error.into() })
+        let reason = format!("others moved the same lanes {rounds_max} times in a row");
+        Err(LedgerError::Refused { remote, reason, waiting: 0 })
+    }
+
+    /// One look at the remote; answers how many entries were not to be sent.
+    fn round(
+        &self,
+        remote: &str,
+        exchange: &Exchange,
+        progress: &mut Progress,
+        shared: &mut Shared,
+    ) -> Result<usize, LedgerError> {
+        self.fetch(remote, exchange.audit)?;
+        let mut offers = self.take(remote, exchange.audit, progress)?;
+        let own = self.short_lived.as_ref().map(|own| format!("a/{own}"));
+        let is_own = |offer: &Offer| Some(&offer.lane) == own.as_ref() && offer.expected.is_none();
+        let kept = offers.iter().position(is_own).map(|at| offers.remove(at));
+        let unsent = match &kept {
+            Some(offer) => self.unsent(&offer.lane, &offer.tip)?,
+            None => Vec::new(),
+        };
+        if !exchange.send {
+            return Ok(offers.iter().map(|offer| offer.entries).sum::<usize>() + unsent.len());
+        }
+        for batch in offers.chunks(REFS_PER_PUSH) {
+            self.give(remote, batch, progress)?;
+        }
+        if let (Some(offer), false) = (kept, unsent.is_empty()) {
+            self.give_shared(remote, &offer, &unsent, shared, progress)?;
+        }
+        Ok(0)
     }
 
     /// The remote to use, which must be configured.
@@ -87,7 +165,7 @@ impl GitLedger {
         Ok(name)
     }
 
-    fn fetch(&self, remote: &str) -> Result<(), LedgerError> {
+    fn fetch(&self, remote: &str, audit: bool) -> Result<(), LedgerError> {
         let started = SystemTime::now();
         let mut fetch = Git::new("fetch")
             .repository(self.repository.git_dir())
@@ -102,7 +180,7 @@ impl GitLedger {
             .flag("--refmap=")
             .timeout(self.timeout)
             .operand(remote);
-        for kind in KINDS {
+        for kind in KINDS.into_iter().filter(|kind| audit || *kind != AUDIT) {
             let (theirs, here) = (&self.prefix, tracking(remote));
             fetch = fetch.operand(format!("+{theirs}/{kind}/*:{here}/{kind}/*"));
         }
@@ -112,30 +190,36 @@ impl GitLedger {
     }
 
     /// Moves local lanes to what the remote has more, and answers what it has less.
-    fn take(&self, remote: &str, progress: &mut Progress) -> Result<Vec<Offer>, LedgerError> {
+    fn take(
+        &self,
+        remote: &str,
+        audit: bool,
+        progress: &mut Progress,
+    ) -> Result<Vec<Offer>, LedgerError> {
         let read =
             |prefix: &str| self.tips(prefix).map_err(|error| storage("read the lanes", error));
         let (theirs, ours): (Tips, Tips) = (read(&tracking(remote))?, read(&self.prefix)?);
         let lanes: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
         let mut offers = Vec::new();
         for lane in lanes {
+            if !audit && lane.starts_with(AUDIT) {
+                continue;
+            }
             let (our_tip, their_tip) = (ours.get(lane), theirs.get(lane));
             match self.take_lane(lane, our_tip, their_tip) {
                 Ok(Taken::Nothing) => {}
-                Ok(Taken::Forward) => drop(progress.received.insert(lane.clone())),
                 Ok(Taken::Moved) => progress.again = true,
-                Ok(Taken::Offer(tip)) => {
-                    let expected = their_tip.cloned();
-                    offers.push(Offer { lane: lane.clone(), tip, expected });
-                }
-                Ok(Taken::Joined(tip)) => {
-                    progress.received.insert(lane.clone());
-                    let expected = their_tip.cloned();
-                    offers.push(Offer { lane: lane.clone(), tip, expected });
+                Ok(Taken::Forward(entries)) => progress.receive(lane, entries),
+                Ok(Taken::Offer { tip, entries, received }) => {
+                    if received > 0 {
+                        progress.receive(lane, received);
+                    }
+                    let (lane, expected) = (lane.clone(), their_tip.cloned());
+                    offers.push(Offer { lane, tip, expected, entries });
                 }
                 Err(error) => {
                     tracing::warn!(lane, %error, "a lane of the remote is not taken");
-                    progress.refused.get_or_insert(error);
+                    progress.broken.get_or_insert(error);
                 }
             }
         }
@@ -149,13 +233,20 @@ impl GitLedger {
         theirs: Option<&CommitId>,
     ) -> Result<Taken, LedgerError> {
         let repository = self.repository.local();
-        let moved = match (relation(&repository, lane, ours, theirs)?, theirs) {
-            (Relation::Same, _) => return Ok(Taken::Nothing),
-            (Relation::Behind, Some(theirs)) => self.forward(lane, ours, theirs),
-            (Relation::Forked { ours: mine, theirs: known }, Some(theirs)) => {
+        let action = || format!("compare lane {lane}");
+        let relation = relation(&repository, ours, theirs)
+            .map_err(|error| LedgerError::Storage { action: action(), source: error.into() })?;
+        let moved = match (relation, ours, theirs) {
+            (Relation::Behind(entries), _, Some(theirs)) => {
+                self.forward(lane, ours, theirs).map(|()| Taken::Forward(entries))
+            }
+            (Relation::Forked { ours: mine, theirs: known }, _, Some(theirs)) => {
                 self.join(lane, ours, theirs, &mine, &known)
             }
-            (_, _) => return Ok(ours.cloned().map_or(Taken::Nothing, Taken::Offer)),
+            (Relation::Ahead(entries), Some(ours), _) => {
+                return Ok(Taken::Offer { tip: ours.clone(), entries, received: 0 });
+            }
+            (_, _, _) => return Ok(Taken::Nothing),
         };
         match moved {
             Err(GitError::Moved { .. }) => Ok(Taken::Moved),
@@ -163,17 +254,15 @@ impl GitLedger {
         }
     }
 
-    fn forward(
+    /// Moves a local lane to what continues it.
+    pub(super) fn forward(
         &self,
         lane: &str,
         ours: Option<&CommitId>,
         theirs: &CommitId,
-    ) -> Result<Taken, GitError> {
+    ) -> Result<(), GitError> {
         let name = self.ref_name(lane)?;
-        self.writing(|| {
-            RefWriter::acquire(self.repository.common_dir())?.set(&name, ours, theirs)
-        })?;
-        Ok(Taken::Forward)
+        self.writing(|| RefWriter::acquire(self.repository.common_dir())?.set(&name, ours, theirs))
     }
 
     /// Puts the entries that only this clone has behind what the remote has.
@@ -186,21 +275,23 @@ impl GitLedger {
         known: &[Entry],
     ) -> Result<Taken, GitError> {
         let name = self.ref_name(lane)?;
-        let known: BTreeSet<_> = known.iter().map(|entry| entry.event.id()).collect();
-        let missing = mine.iter().rev().filter(|entry| !known.contains(&entry.event.id()));
+        let keys: BTreeSet<_> = known.iter().map(Entry::key).collect();
+        let missing: Vec<&Entry> =
+            mine.iter().rev().filter(|entry| !keys.contains(&entry.key())).collect();
         self.writing(|| {
             let writer = RefWriter::acquire(self.repository.common_dir())?;
             if refs::read(self.repository.common_dir(), &name)?.as_ref() != ours {
                 return Err(GitError::Moved { name: name.to_string() });
             }
-            let mut tip = theirs.clone();
-            for entry in missing {
-                let bytes = entry.event.encode();
-                tip = self.write_entry(&entry.event, &bytes, Some(&tip))?;
-            }
+            let entries = missing.len();
+            let tip = self.move_behind(missing, Some(theirs.clone()))?;
+            let tip = tip.unwrap_or_else(|| theirs.clone());
             writer.set(&name, ours, &tip)?;
             tracing::warn!(lane, "two writers continued one lane; their entries were joined");
-            Ok(if tip == *theirs { Taken::Forward } else { Taken::Joined(tip) })
+            Ok(match entries {
+                0 => Taken::Forward(known.len()),
+                entries => Taken::Offer { tip, entries, received: known.len() },
+            })
         })
     }
 
@@ -210,6 +301,20 @@ impl GitLedger {
         batch: &[Offer],
         progress: &mut Progress,
     ) -> Result<(), LedgerError> {
+        for (offer, verdict) in batch.iter().zip(self.push(remote, batch)?) {
+            match verdict {
+                Verdict::Accepted => {
+                    *progress.sent.entry(offer.lane.clone()).or_default() += offer.entries;
+                }
+                Verdict::Raced => progress.again = true,
+                Verdict::Refused(reason) => progress.refuse(reason, offer.entries),
+            }
+        }
+        Ok(())
+    }
+
+    /// Pushes lanes, each by itself; answers what became of each.
+    pub(super) fn push(&self, remote: &str, offers: &[Offer]) -> Result<Vec<Verdict>, LedgerError> {
         let mut push = Git::new("push")
             .repository(self.repository.git_dir())
             .flag("--porcelain")
@@ -218,8 +323,8 @@ impl GitLedger {
             .flag("--recurse-submodules=no")
             .timeout(self.timeout)
             .operand(remote);
-        let mut lanes = BTreeMap::new();
-        for Offer { lane, tip, expected } in batch {
+        let mut names = Vec::new();
+        for Offer { lane, tip, expected, .. } in offers {
             let name = self.ref_name(lane).map_err(|error| storage("push", error))?;
             // Nothing expected means that the ref must not exist. What is expected was found to be
             // an ancestor, so the lease forces nothing.
@@ -227,51 +332,102 @@ impl GitLedger {
             push = push
                 .option("--force-with-lease=", format!("{name}:{expected}"))
                 .operand(format!("{tip}:{name}"));
-            lanes.insert(name.to_string(), lane);
+            names.push(name);
         }
         let output = push.output().map_err(|error| unreachable(remote, error))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let mut told = 0;
-        for (name, accepted) in text.lines().filter_map(pushed) {
-            let Some(lane) = lanes.get(name) else { continue };
-            told += 1;
-            match accepted {
-                true => drop(progress.sent.insert((*lane).clone())),
-                false => progress.again = true,
-            }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let told: BTreeMap<&str, Verdict> = text.lines().filter_map(pushed).collect();
+        // The remote was read a moment ago, so that what it says to a push is its answer.
+        let silence = || Verdict::Refused(first_reason(&output.stderr));
+        Ok(names
+            .iter()
+            .map(|name| told.get(name.as_str()).cloned().unwrap_or_else(silence))
+            .collect())
+    }
+}
+
+impl Progress {
+    fn finish(
+        self,
+        remote: String,
+        waiting: usize,
+        rounds: usize,
+    ) -> Result<Exchanged, LedgerError> {
+        let Self { received, sent, broken, refused, .. } = self;
+        if let Some((reason, waiting)) = refused {
+            return Err(LedgerError::Refused { remote, reason, waiting });
         }
-        if output.code == Some(0) || told == batch.len() {
-            return Ok(());
+        match broken {
+            Some(error) => Err(error),
+            None => Ok(Exchanged { remote, received, sent, waiting, rounds }),
         }
-        Err(unreachable(remote, output.into_failure("push")))
     }
 }
 
 /// What became of one lane.
 enum Taken {
     Nothing,
-    /// It moved forward to what the remote has.
-    Forward,
+    /// It moved forward to what the remote has, by so many entries.
+    Forward(usize),
     /// Another process appended meanwhile.
     Moved,
-    /// It has more here.
-    Offer(CommitId),
-    /// It moved forward and has more here.
-    Joined(CommitId),
+    /// It has more here, and may have moved forward before that.
+    Offer {
+        tip: CommitId,
+        entries: usize,
+        received: usize,
+    },
+}
+
+/// What a remote said to a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Accepted,
+    /// Another was faster.
+    Raced,
+    Refused(String),
 }
 
 /// Where what a remote has is kept, apart from the lanes themselves.
-fn tracking(remote: &str) -> String {
+pub(super) fn tracking(remote: &str) -> String {
     format!("refs/grit/remotes/{remote}")
 }
 
+/// What hosts call it when two pushes to one ref meet.
+const RACES: [&str; 4] =
+    ["failed to update ref", "cannot lock ref", "incorrect old value", "reference already exists"];
+
 /// The ref of a line of `git push --porcelain`, `FLAG TAB FROM:TO TAB SUMMARY`, and whether it has
 /// the pushed value now.
-fn pushed(line: &str) -> Option<(&str, bool)> {
+fn pushed(line: &str) -> Option<(&str, Verdict)> {
     let mut parts = line.split('\t');
-    let (flag, refs) = (parts.next()?, parts.next()?);
+    let (flag, refs, summary) = (parts.next()?, parts.next()?, parts.next().unwrap_or_default());
     let (_, to) = refs.split_once(':')?;
-    Some((to, flag != "!"))
+    let verdict = if flag != "!" {
+        Verdict::Accepted
+    } else if summary.starts_with("[rejected]") || RACES.iter().any(|race| summary.contains(race)) {
+        Verdict::Raced
+    } else {
+        let printable = |c: &char| !c.is_control();
+        Verdict::Refused(summary.chars().filter(printable).collect())
+    };
+    Some((to, verdict))
+}
+
+/// The line in which git says why, without what it says around it.
+fn first_reason(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let said = |start: &str| lines.iter().find(|line| line.starts_with(start));
+    let line = said("remote: ").or_else(|| said("fatal: ")).or(lines.first());
+    line.map_or_else(|| "it does not say why".to_owned(), |line| (*line).to_owned())
+}
+
+/// Longer each time, and never twice the same for two that met: 25 to 75 ms at first, at most a
+/// second and a half.
+fn pause(round: usize) -> Duration {
+    let longest = 75u64 << round.saturating_sub(1).min(4);
+    let random = RandomState::new().hash_one(round) % longest.max(1);
+    Duration::from_millis((longest / 3 + random * 2 / 3).min(1_500))
 }
 
 fn unreachable(remote: &str, error: GitError) -> LedgerError {
@@ -287,12 +443,19 @@ mod tests {
 
     #[test]
     fn porcelain_lines() {
-        assert_eq!(pushed("*\tabc:refs/grit/a/x\t[new reference]"), Some(("refs/grit/a/x", true)));
-        assert_eq!(
-            pushed("!\tabc:refs/grit/a/x\t[rejected] (stale info)"),
-            Some(("refs/grit/a/x", false))
-        );
+        let name = "refs/grit/a/x";
+        let said =
+            |flag: &str, summary: &str| pushed_owned(&format!("{flag}\tabc:{name}\t{summary}"));
+        assert_eq!(said("*", "[new reference]"), Some(Verdict::Accepted));
+        assert_eq!(said("!", "[rejected] (stale info)"), Some(Verdict::Raced));
+        assert_eq!(said("!", "[remote rejected] (failed to update ref)"), Some(Verdict::Raced));
+        let hook = "[remote rejected] (pre-receive hook declined)";
+        assert_eq!(said("!", hook), Some(Verdict::Refused(hook.to_owned())));
         assert_eq!(pushed("To /tmp/x.git"), None);
         assert_eq!(pushed("Done"), None);
+    }
+
+    fn pushed_owned(line: &str) -> Option<Verdict> {
+        pushed(line).map(|(_, verdict)| verdict)
     }
 }

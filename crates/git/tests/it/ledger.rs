@@ -3,8 +3,8 @@ use std::sync::Barrier;
 use std::time::{Duration, SystemTime};
 
 use grit_git::{GitLedger, Repository};
-use grit_ledger::{Lane, Ledger, LedgerError, contract};
-use grit_testkit::{git, repo, temp_dir};
+use grit_ledger::{Cut, Lane, Ledger, LedgerError, contract};
+use grit_testkit::{TestRepo, git, repo, temp_dir};
 use grit_types::Actor;
 
 use crate::{Fixed, Team, event, files_below, lane};
@@ -137,27 +137,60 @@ fn what_cannot_be_read_again_is_not_written() {
     assert_eq!(ledger.heads().unwrap(), []);
 }
 
-#[test]
-fn a_damaged_entry_is_named() {
-    let shop = repo().commit("this is no event");
-    shop.git(&["update-ref", "refs/grit/a/them", "HEAD"]);
-    let ledger = GitLedger::new(Repository::open(shop.path()).unwrap());
-    let Err(LedgerError::Damaged { at, .. }) = ledger.read() else { panic!("it was read") };
-    assert_eq!(at, shop.head().to_string());
+/// A commit with this message behind the lane's tip, as nobody's Grit would write it.
+fn put(shop: &TestRepo, lane: &str, message: &str) -> String {
+    let tree = shop.git(&["hash-object", "-t", "tree", "-w", "/dev/null"]);
+    let name = format!("refs/grit/a/{lane}");
+    let tip = shop.git(&["for-each-ref", "--format=%(objectname)", &name]);
+    let mut args = vec!["commit-tree", "-m", message, &tree];
+    if !tip.is_empty() {
+        args.extend(["-p", &tip]);
+    }
+    let id = shop.git(&args);
+    shop.git(&["update-ref", &name, &id]);
+    id
 }
 
 #[test]
-fn an_altered_object_is_noticed() {
+fn what_is_no_event_is_quarantined_and_nothing_else() {
     let shop = repo();
     let ledger = GitLedger::new(Repository::open(shop.path()).unwrap());
     ledger.append(&lane("us"), &event("us", 1)).unwrap();
-    let first = ledger.heads().unwrap()[0].tip.clone();
-    ledger.append(&lane("us"), &event("us", 2)).unwrap();
-    let second = ledger.heads().unwrap()[0].tip.clone();
+    let text = put(&shop, "us", "this is no event");
+    let newer = String::from_utf8(event("us", 2).encode()).unwrap();
+    let newer = put(&shop, "us", &newer.replace("\"v\":1}", "\"v\":2}"));
+    let spaced = String::from_utf8(event("us", 3).encode()).unwrap();
+    let spaced = put(&shop, "us", &spaced.replace(":1}", ": 1}"));
+    ledger.append(&lane("us"), &event("us", 4)).unwrap();
+    ledger.append(&lane("we"), &event("we", 5)).unwrap();
+    let changes = ledger.since(&Cut::new()).unwrap();
+    let bad: Vec<(&str, &str)> =
+        changes.quarantined.iter().map(|bad| (bad.lane.as_str(), bad.at.as_str())).collect();
+    assert_eq!(bad, [("a/us", &*spaced), ("a/us", &*newer), ("a/us", &*text)]);
+    assert!(changes.quarantined[1].reason.contains("version 2"), "{:?}", changes.quarantined);
+    let (one, four, five) = (event("us", 1), event("us", 4), event("we", 5));
+    assert_eq!(ledger.read().unwrap(), [one, four, five]);
+    assert_eq!(ledger.since(&changes.cut()).unwrap().quarantined, []);
+}
+
+#[test]
+fn an_altered_object_is_noticed_and_what_follows_it_is_read() {
+    let shop = repo();
+    let ledger = GitLedger::new(Repository::open(shop.path()).unwrap());
+    let mut tips = Vec::new();
+    for number in 1..=3 {
+        ledger.append(&lane("us"), &event("us", number)).unwrap();
+        tips.push(ledger.heads().unwrap()[0].tip.clone());
+    }
     let object = |id: &str| shop.path().join(".git/objects").join(&id[..2]).join(&id[2..]);
-    std::fs::rename(object(&first), object(&second)).unwrap();
-    let Err(LedgerError::Storage { action, .. }) = ledger.read() else { panic!("it was read") };
-    assert!(action.contains(&second), "{action}");
+    std::fs::rename(object(&tips[0]), object(&tips[1])).unwrap();
+    let changes = ledger.since(&Cut::new()).unwrap();
+    assert_eq!(changes.entries.len(), 1);
+    assert_eq!(changes.entries[0].event, event("us", 3));
+    assert_eq!(changes.quarantined[0].at, tips[1]);
+    assert!(changes.quarantined[0].reason.contains("not those that its id stands for"));
+    let known = Cut::from([("a/us".to_owned(), tips[0].clone())]);
+    assert_eq!(ledger.since(&known).unwrap().restarted, Vec::<String>::new());
 }
 
 #[test]

@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use std::sync::Barrier;
 
-use grit_git::{GitLedger, Repository};
-use grit_ledger::{Ledger, LedgerError, SyncReport};
+use grit_git::{Exchange, GitLedger, Repository};
+use grit_ledger::{Cut, Lane, Ledger, LedgerError, SyncReport};
 use grit_testkit::{git, repo};
 
 use crate::{Team, event, lane};
@@ -91,8 +92,10 @@ fn a_bad_lane_stops_no_other() {
     let remote = team.remote();
     bad.git(&["push", "--quiet", remote.to_str().unwrap(), "HEAD:refs/grit/a/bad"]);
     ours.append(&lane("us"), &event("us", 2)).unwrap();
-    let Err(LedgerError::Damaged { at, .. }) = ours.sync() else { panic!("it was taken") };
-    assert_eq!(at, bad.head().to_string());
+    assert_eq!(ours.sync().unwrap(), SyncReport { received: 2, sent: 1 });
+    let quarantined = ours.since(&Cut::new()).unwrap().quarantined;
+    assert_eq!(quarantined.len(), 1);
+    assert_eq!(quarantined[0].at, bad.head().to_string());
     assert_eq!(ours.read().unwrap(), [event("them", 1), event("us", 2)]);
     assert!(!git(&remote, &["for-each-ref", "refs/grit/a/us"]).is_empty());
 }
@@ -140,4 +143,98 @@ fn a_remote_that_was_made_anew_gets_everything_again() {
     fs::remove_dir_all(team.remote()).unwrap();
     Repository::init_bare(&team.remote()).unwrap();
     assert_eq!(ours.sync().unwrap(), SyncReport { received: 0, sent: 1 });
+}
+
+/// Makes a repository's remote say no to every push.
+fn refuse_pushes(team: &Team) {
+    use std::os::unix::fs::PermissionsExt;
+    let hook = team.remote().join("hooks/pre-receive");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, "#!/bin/sh\necho 'this place is read-only' >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_remote_that_takes_nothing_is_told_and_loses_nothing() {
+    let team = Team::new();
+    let (ours, theirs) = (team.clone("ours"), team.clone("theirs"));
+    theirs.append(&lane("them"), &event("them", 1)).unwrap();
+    theirs.sync().unwrap();
+    refuse_pushes(&team);
+    for number in 2..=3 {
+        ours.append(&lane("us"), &event("us", number)).unwrap();
+    }
+    let refused = ours.sync();
+    let Err(LedgerError::Refused { waiting: 2, reason, .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(reason.contains("hook declined"), "{reason}");
+    assert_eq!(ours.read().unwrap().len(), 3, "what it has was taken all the same");
+    let only_taken = ours.exchange(&Exchange { send: false, audit: false }).unwrap();
+    assert_eq!((only_taken.waiting, only_taken.sent.len()), (2, 0));
+    fs::remove_file(team.remote().join("hooks/pre-receive")).unwrap();
+    let sent = ours.exchange(&Exchange::default()).unwrap();
+    assert_eq!(sent.sent, BTreeMap::from([("a/us".to_owned(), 2)]));
+    assert_eq!((sent.rounds, sent.waiting), (1, 0));
+}
+
+#[test]
+fn audit_lanes_travel_when_they_are_asked_for() {
+    let team = Team::new();
+    let (ours, theirs) = (team.clone("ours"), team.clone("theirs"));
+    theirs.append(&Lane::Audit("server".to_owned()), &event("server", 1)).unwrap();
+    theirs.sync().unwrap();
+    assert_eq!(ours.exchange(&Exchange::default()).unwrap().received.len(), 0);
+    let all = Exchange { audit: true, ..Exchange::default() };
+    let exchanged = ours.exchange(&all).unwrap();
+    assert_eq!(exchanged.received, BTreeMap::from([("audit/server".to_owned(), 1)]));
+}
+
+#[test]
+fn sixteen_short_lived_clones_leave_sixteen_events_and_no_lanes_of_their_own() {
+    let team = Team::new();
+    const JOBS: u32 = 16;
+    let jobs: Vec<GitLedger> = (0..JOBS)
+        .map(|number| team.clone(&format!("j{number}")).short_lived(format!("job{number}")))
+        .collect();
+    let barrier = Barrier::new(jobs.len());
+    std::thread::scope(|scope| {
+        for (number, job) in (0..JOBS).zip(&jobs) {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                let name = format!("job{number}");
+                job.append(&lane(&name), &event(&name, number)).unwrap();
+                barrier.wait();
+                let exchanged = job.exchange(&Exchange::default()).unwrap();
+                assert_eq!(exchanged.sent.values().sum::<usize>(), 1);
+                assert!(exchanged.sent.keys().all(|lane| lane.starts_with("ci/")));
+            });
+        }
+    });
+    let reader = team.clone("reader");
+    reader.sync().unwrap();
+    assert_eq!(reader.read().unwrap().len(), JOBS as usize);
+    let heads = reader.heads().unwrap();
+    assert!(heads.iter().all(|head| head.lane.starts_with("ci/")), "{heads:?}");
+    // Nothing is sent twice, and the next event follows.
+    let job = &jobs[0];
+    assert_eq!(job.exchange(&Exchange::default()).unwrap().sent, BTreeMap::new());
+    job.append(&lane("job0"), &event("job0", 99)).unwrap();
+    job.sync().unwrap();
+    reader.sync().unwrap();
+    assert_eq!(reader.read().unwrap().len(), JOBS as usize + 1);
+    assert_eq!(job.read().unwrap(), reader.read().unwrap());
+    git(&team.remote(), &["fsck", "--strict"]);
+}
+
+#[test]
+fn a_lane_that_the_remote_has_goes_on_in_a_short_lived_clone() {
+    let team = Team::new();
+    let ours = team.clone("ours");
+    ours.append(&lane("us"), &event("us", 1)).unwrap();
+    ours.sync().unwrap();
+    let ours = team.ledger("ours").short_lived("us");
+    ours.append(&lane("us"), &event("us", 2)).unwrap();
+    let exchanged = ours.exchange(&Exchange::default()).unwrap();
+    assert_eq!(exchanged.sent, BTreeMap::from([("a/us".to_owned(), 1)]));
 }

@@ -1,5 +1,5 @@
 use super::event;
-use crate::{Lane, Ledger, LedgerError, merge};
+use crate::{Changes, Cut, Lane, Ledger, LedgerError, merge};
 
 /// Runs the whole contract against two empty ledgers that share a remote, and one without.
 pub fn ledger(ours: &dyn Ledger, theirs: &dyn Ledger, alone: &dyn Ledger) {
@@ -11,6 +11,8 @@ pub fn ledger(ours: &dyn Ledger, theirs: &dyn Ledger, alone: &dyn Ledger) {
         assert_eq!(id, event(number).id());
     }
     assert_eq!(ours.read().expect("read"), [event(1), event(3)]);
+    let begun = ours.since(&Cut::new()).expect("everything");
+    assert_eq!(subjects(&begun), ["thing/3", "thing/1"], "a lane keeps its order");
     theirs.append(&them, &event(2)).expect("append elsewhere");
     theirs.append(&Lane::Audit("server".into()), &event(4)).expect("append to another lane");
 
@@ -32,7 +34,23 @@ pub fn ledger(ours: &dyn Ledger, theirs: &dyn Ledger, alone: &dyn Ledger) {
     assert_eq!(lanes(ours), ["a/them", "a/us", "audit/server"]);
     assert_eq!(ours.heads().expect("heads"), theirs.heads().expect("heads"));
 
+    let known = ours.since(&begun.cut()).expect("what came since");
+    assert_eq!(subjects(&known), ["thing/2", "thing/4"]);
     ours.append(&us, &event(5)).expect("append after a synchronisation");
+    let next = ours.since(&known.cut()).expect("what came since");
+    assert_eq!(subjects(&next), ["thing/5"]);
+    assert_eq!(next.entries[0].id, event(5).id());
+    assert!(next.restarted.is_empty() && next.quarantined.is_empty());
+    assert_eq!(next.heads, ours.heads().expect("heads"));
+    assert_eq!(ours.since(&next.cut()).expect("nothing").entries, []);
+    let elsewhere = Cut::from([("a/us".to_owned(), "0".repeat(40))]);
+    let again = ours.since(&elsewhere).expect("a lane that was another");
+    assert_eq!(again.restarted, ["a/us"]);
+    assert_eq!(subjects(&again), ["thing/2", "thing/3", "thing/1", "thing/5", "thing/4"]);
     assert_eq!(merge(ours.read().expect("read")).len(), 5);
     assert!(matches!(alone.sync(), Err(LedgerError::NoRemote)));
+}
+
+fn subjects(changes: &Changes) -> Vec<&str> {
+    changes.entries.iter().map(|entry| entry.event.subject.as_str()).collect()
 }

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grit_types::EventId;
 
-use crate::{Event, Head, Lane, Ledger, LedgerError, SyncReport, merge};
+use crate::{Changes, Cut, Entry, Event, Head, Lane, Ledger, LedgerError, SyncReport};
 
 type Lanes = BTreeMap<String, Vec<Event>>;
 
@@ -33,8 +33,24 @@ impl Ledger for MemoryLedger {
         Ok(event.id())
     }
 
-    fn read(&self) -> Result<Vec<Event>, LedgerError> {
-        Ok(merge(locked(&self.lanes).values().flatten().cloned()))
+    fn since(&self, known: &Cut) -> Result<Changes, LedgerError> {
+        let heads = self.heads()?;
+        let mut changes = Changes { heads, ..Changes::default() };
+        for (lane, events) in locked(&self.lanes).iter() {
+            let entries = events.iter().map(|event| {
+                let id = event.id();
+                Entry { lane: lane.clone(), at: id.to_string(), id, event: event.clone() }
+            });
+            let mut entries: Vec<Entry> = entries.collect();
+            if let Some(tip) = known.get(lane) {
+                match entries.iter().rposition(|entry| entry.at == *tip) {
+                    Some(last) => drop(entries.drain(..=last)),
+                    None => changes.restarted.push(lane.clone()),
+                }
+            }
+            changes.entries.append(&mut entries);
+        }
+        Ok(changes)
     }
 
     fn heads(&self) -> Result<Vec<Head>, LedgerError> {

@@ -179,9 +179,13 @@ fn failure(status: u16, bytes: &[u8]) -> Failure {
         _ => Exit::Bug,
     };
     match serde_json::from_slice::<Problem>(bytes) {
-        Ok(problem) => {
-            Failure { exit, code: problem.code, message: problem.detail, hint: problem.hint }
-        }
+        Ok(problem) => Failure {
+            exit,
+            code: problem.code,
+            message: problem.detail,
+            hint: problem.hint,
+            details: None,
+        },
         Err(_) => Failure::new(exit, "http", format!("the server answers {status}")),
     }
 }

@@ -7,21 +7,41 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.
-    Done = 0,
+    Done,
     /// The thing asked about failed: a red run, a rollout that went back.
-    Failed = 1,
+    Failed,
     /// Usage, or configuration that cannot be used.
-    Usage = 2,
-    NotFound = 3,
+    Usage,
+    NotFound,
     /// Somebody else was there first, or it is not the time for it.
-    Conflict = 4,
+    Conflict,
     /// The environment: no repository, unreachable, disk full, a program that is missing.
-    Environment = 5,
+    Environment,
     /// Refused by a gate or by rights.
-    Refused = 6,
+    Refused,
     /// A bug in Grit.
-    Bug = 70,
-    Interrupted = 130,
+    Bug,
+    Interrupted,
+    /// What was run for somebody ended with this.
+    Child(u8),
+}
+
+impl Exit {
+    /// The number.
+    pub fn status(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Conflict => 4,
+            Self::Environment => 5,
+            Self::Refused => 6,
+            Self::Bug => 70,
+            Self::Interrupted => 130,
+            Self::Child(status) => status,
+        }
+    }
 }
 
 /// Why a command did not do what was asked.
@@ -36,12 +56,15 @@ pub struct Failure {
     /// The next command to type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What a program may want to know of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<serde_json::Value>,
 }
 
 impl Failure {
     /// A failure without a hint.
     pub fn new(exit: Exit, code: &str, message: impl Into<String>) -> Self {
-        Self { exit, code: code.to_owned(), message: message.into(), hint: None }
+        Self { exit, code: code.to_owned(), message: message.into(), hint: None, details: None }
     }
 
     /// Something about the machine or the place.
@@ -60,6 +83,13 @@ impl Failure {
     pub fn full(self) -> Self {
         let hint = "make room on the disk, and do it again; nothing that was acknowledged is lost";
         Self { code: "disk_full".to_owned(), ..self.hint(hint) }
+    }
+
+    /// With what a program may want to know.
+    #[must_use]
+    pub fn details(mut self, details: serde_json::Value) -> Self {
+        self.details = Some(details);
+        self
     }
 
     /// With the next command to type.

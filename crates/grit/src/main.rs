@@ -15,5 +15,5 @@ fn main() -> ExitCode {
     if let Some(code) = grit_host::shim::run_if_asked() {
         return code;
     }
-    ExitCode::from(cli::main() as u8)
+    ExitCode::from(cli::main().status())
 }

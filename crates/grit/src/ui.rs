@@ -25,6 +25,11 @@ impl Ui {
         self.terminal && !self.json
     }
 
+    /// Whether a program reads stdout, and expects one document there.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Whether a person sees both streams on a terminal, so that what was drawn can be drawn over.
     pub fn can_redraw(&self) -> bool {
         self.is_terminal() && !self.quiet && std::io::stderr().is_terminal()

@@ -53,6 +53,8 @@ pub enum Verb {
     Rollback(Rollback),
     /// Issues, kept in the repository
     Issue(Issue),
+    /// Locks that hold between all clones
+    Lock(super::lock::args::Lock),
     /// What a service's instances print
     Logs(Logs),
     /// Artifacts that jobs make
@@ -66,6 +68,9 @@ pub enum Verb {
     /// Called by git
     #[command(hide = true)]
     Hook(Hook),
+    /// Ends a group of processes at a deadline that comes on standard input
+    #[command(name = "__deadline", hide = true)]
+    Deadline,
     /// Parses what follows, and does nothing
     #[command(name = "__parse", hide = true)]
     Parse(Parse),

@@ -11,6 +11,7 @@ mod history;
 mod hook;
 mod init;
 mod issue;
+mod lock;
 mod logs;
 mod named;
 mod place;
@@ -120,6 +121,8 @@ async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure
         Verb::Approve(options) => approve::run(&options, place, ui).await,
         Verb::Rollback(options) => rollback::run(&options, place, ui).await,
         Verb::Issue(options) => issue::run(&options.verb, place, ui),
+        Verb::Lock(options) => lock::run(&options.verb, place, ui).await,
+        Verb::Deadline => lock::deadline::run(),
         Verb::Logs(options) => logs::run(&options, place, ui).await,
         Verb::Artifact(options) => artifact::run(&options.verb, place, ui).await,
         Verb::Token(options) => token::run(&options.verb, place, ui).await,

@@ -7,6 +7,7 @@ mod filling;
 mod initialising;
 mod issuing;
 mod living;
+mod locking;
 mod misbehaving;
 mod quick_start;
 mod refusing;

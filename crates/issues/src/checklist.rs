@@ -20,9 +20,6 @@ pub struct Item {
     /// The heading above it, without its `#`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub section: Option<String>,
-    /// Where the mark between the brackets stands in the body, in bytes.
-    #[serde(skip)]
-    mark: usize,
 }
 
 /// How far a checklist is.
@@ -48,7 +45,12 @@ impl std::fmt::Display for Progress {
 /// The items of all checklists in a body: `- [ ] text`, `- [x] text`, also behind `*`, `+`, `1.`
 /// and `1)`, nested or not, outside code (GitHub Flavored Markdown, task list items).
 pub fn items(body: &str) -> Vec<Item> {
-    let mut items: Vec<Item> = Vec::new();
+    marked(body).into_iter().map(|(item, _)| item).collect()
+}
+
+/// The items, and where the mark between the brackets of each stands, in bytes.
+fn marked(body: &str) -> Vec<(Item, usize)> {
+    let mut items: Vec<(Item, usize)> = Vec::new();
     let mut section = None;
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     for line in markdown::prose(body) {
@@ -57,15 +59,15 @@ pub fn items(body: &str) -> Vec<Item> {
         }
         let Some((mark, checked, text)) = task(&line) else { continue };
         let ordinal = seen.entry(text).and_modify(|count| *count += 1).or_insert(1);
-        items.push(Item {
+        let item = Item {
             number: items.len() + 1,
             text: text.to_owned(),
             ordinal: *ordinal,
             checked,
             depth: line.lists.saturating_sub(1),
             section: section.clone(),
-            mark,
-        });
+        };
+        items.push((item, mark));
     }
     items
 }
@@ -80,11 +82,11 @@ pub fn progress(items: &[Item]) -> Option<Progress> {
 /// which a box was checked.
 pub fn with_marks(body: &str, is_checked: impl Fn(&Item) -> bool) -> String {
     let mut text = body.to_owned();
-    for item in items(body) {
+    for (item, mark) in marked(body) {
         let wanted = is_checked(&item);
         if wanted != item.checked {
             // Both marks are one byte long.
-            text.replace_range(item.mark..=item.mark, if wanted { "x" } else { " " });
+            text.replace_range(mark..=mark, if wanted { "x" } else { " " });
         }
     }
     text
@@ -120,16 +122,16 @@ mod tests {
     #[test]
     fn items_are_read_with_their_place() {
         let body = "## Plan\n1. [ ] one\n2. [x] two\n   - [X] deep\n     * [ ] deeper\n\n# Then ##\n+ [ ] one\n- plain\n  - [ ] under plain\n";
-        let read: Vec<String> = items(body)
+        let read: Vec<String> = marked(body)
             .iter()
-            .map(|item| {
+            .map(|(item, at)| {
                 let section = item.section.as_deref().unwrap_or("-");
                 let mark = if item.checked { "x" } else { " " };
                 format!(
                     "{} {}{} [{mark}] {}#{} ({section})",
                     item.number,
                     "  ".repeat(item.depth),
-                    &body[item.mark..=item.mark],
+                    &body[*at..=*at],
                     item.text,
                     item.ordinal
                 )

@@ -150,25 +150,15 @@ pub fn decide(
     Ok(decision)
 }
 
-/// Decides on the same commands for many issues, each for itself. What is decided for one counts
-/// for the next where cycles are concerned.
+/// Decides on the same commands for many issues, each for itself. The same dependency on one issue
+/// cannot close a circle with itself, so what is decided for one does not count for the next.
 pub fn decide_each<'a>(
     records: impl IntoIterator<Item = &'a Record>,
     commands: &[Command],
     dependencies: &Dependencies,
 ) -> Vec<(IssueId, Result<Decision, Refusal>)> {
-    let mut dependencies = Cow::Borrowed(dependencies);
-    let mut decided = Vec::new();
-    for record in records {
-        let decision = decide(record, commands, &dependencies);
-        for event in decision.iter().flat_map(|decision| &decision.events) {
-            if let Event::DependencyAdded { issue, dependency } = event {
-                dependencies.to_mut().add(issue, dependency);
-            }
-        }
-        decided.push((record.id().clone(), decision));
-    }
-    decided
+    let each = records.into_iter();
+    each.map(|record| (record.id().clone(), decide(record, commands, dependencies))).collect()
 }
 
 /// An issue as it is.
@@ -402,10 +392,9 @@ impl On<'_> {
     }
 }
 
-/// Nothing stands beside what shows.
+/// Nothing else stands beside what shows.
 fn is_settled<T: PartialEq>(register: &Register<T>) -> bool {
-    let shown = register.shown();
-    register.losers().iter().all(|write| shown.is_some_and(|shown| shown.value == write.value))
+    register.writes().windows(2).all(|pair| pair[0].value == pair[1].value)
 }
 
 fn verb(dependency: &Dependency) -> &'static str {

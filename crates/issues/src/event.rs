@@ -223,10 +223,15 @@ impl Event {
         Self::Created(Draft { title: title.into(), body: body.into(), labels, ..Draft::default() })
     }
 
+    /// Are events of this kind, known or not, about issues or saved queries?
+    pub fn is_ours(kind: &str) -> bool {
+        kind.starts_with("issue.") || kind.starts_with("query.")
+    }
+
     /// Reads an event of the ledger; `None` where it is about other things.
     pub fn read(event: &grit_ledger::Event) -> Result<Option<Self>, ReadError> {
         let kind = event.kind.as_str();
-        if !kind.starts_with("issue.") && !kind.starts_with("query.") {
+        if !Self::is_ours(kind) {
             return Ok(None);
         }
         if !KINDS.contains(&kind) {

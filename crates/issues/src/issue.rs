@@ -192,14 +192,14 @@ pub(crate) fn view(record: &Record) -> Option<Issue> {
         attachments: record.attachments.iter().cloned().collect(),
         dependencies: record.dependencies.iter().cloned().collect(),
         progress: checklist::progress(&checklist),
-        checklist,
         closed: (status.value.state == State::Closed).then(|| Closed {
             by: status.by.clone(),
             at: status.time(),
             reason: status.value.reason.clone(),
         }),
         mentions: called,
-        conflicts: conflicts(record),
+        conflicts: conflicts(record, &checklist),
+        checklist,
         key,
         template,
         fingerprint,
@@ -219,12 +219,18 @@ fn body(record: &Record) -> Option<(String, Vec<Item>)> {
         return Some((shown.text.clone(), checklist::items(&shown.text)));
     }
     let text = checklist::with_marks(&shown.text, |item| {
-        let check = record.items.get(&item.reference());
-        let check = check.and_then(|register| register.shown_beyond(&shown.covers));
-        check.map_or(item.checked, |write| write.value)
+        checks(record, item).last().map_or(item.checked, |check| check.value)
     });
     let items = checklist::items(&text);
     Some((text, items))
+}
+
+/// The checks of an item that the body does not show yet, the one that counts last.
+fn checks<'a>(record: &'a Record, item: &Item) -> Vec<&'a Write<bool>> {
+    let writes = record.items.get(&item.reference()).map_or(&[][..], Register::writes);
+    let covers = record.body.shown().map(|body| &body.value.covers);
+    let is_news = |write: &&Write<bool>| covers.is_none_or(|covers| !covers.contains(&write.id));
+    writes.iter().filter(is_news).collect()
 }
 
 fn comments(record: &Record) -> Vec<Comment> {
@@ -241,45 +247,44 @@ fn said((id, remark): (&EventId, &Remark)) -> Option<(grit_ledger::Hlc, Comment)
     Some((at, Comment { id: id.clone(), author, at: at.timestamp(), body, edited }))
 }
 
-fn conflicts(record: &Record) -> Vec<Conflict> {
+fn conflicts(record: &Record, checklist: &[Item]) -> Vec<Conflict> {
     let mut found = Vec::new();
-    losers(&mut found, Field::Title, &record.title, |title| title.clone());
-    losers(&mut found, Field::Body, &record.body, |body| body.text.clone());
-    losers(&mut found, Field::State, &record.state, |status| status.state.to_string());
-    losers(&mut found, Field::Milestone, &record.milestone, |name| {
-        name.clone().unwrap_or_default()
-    });
-    losers(&mut found, Field::Priority, &record.priority, |priority| text(*priority));
-    losers(&mut found, Field::Due, &record.due, |due| text(*due));
+    losers(&mut found, Field::Title, record.title.writes(), String::clone);
+    losers(&mut found, Field::Body, record.body.writes(), |body| body.text.clone());
+    losers(&mut found, Field::State, record.state.writes(), |status| status.state.to_string());
+    losers(&mut found, Field::Milestone, record.milestone.writes(), text);
+    losers(&mut found, Field::Priority, record.priority.writes(), text);
+    losers(&mut found, Field::Due, record.due.writes(), text);
     for remark in record.comments.values() {
-        losers(&mut found, Field::Comment, &remark.text, |body| body.clone().unwrap_or_default());
+        losers(&mut found, Field::Comment, remark.text.writes(), text);
     }
-    for (item, register) in &record.items {
+    for item in checklist {
         let value =
             |checked: &bool| format!("[{}] {}", if *checked { "x" } else { " " }, item.text);
-        losers(&mut found, Field::Item, register, value);
+        losers(&mut found, Field::Item, checks(record, item), value);
     }
     found
 }
 
-fn text<T: std::fmt::Display>(value: Option<T>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
+fn text<T: std::fmt::Display>(value: &Option<T>) -> String {
+    value.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
-/// The writes beside the one that shows, where they say something else.
-fn losers<T: PartialEq>(
+/// Of the writes that stand those that say something else than the last, which shows.
+fn losers<'a, T: 'a>(
     found: &mut Vec<Conflict>,
     field: Field,
-    register: &Register<T>,
+    writes: impl IntoIterator<Item = &'a Write<T>>,
     text: impl Fn(&T) -> String,
 ) {
-    let Some(shown) = register.shown() else { return };
-    let differs = |write: &&Write<T>| write.value != shown.value;
-    found.extend(register.losers().iter().filter(differs).map(|write| Conflict {
+    let mut writes: Vec<&Write<T>> = writes.into_iter().collect();
+    let Some(shown) = writes.pop().map(|write| text(&write.value)) else { return };
+    let conflicts = writes.into_iter().map(|write| Conflict {
         id: write.id.clone(),
         field,
         value: text(&write.value),
         by: write.by.clone(),
         at: write.time(),
-    }));
+    });
+    found.extend(conflicts.filter(|conflict| conflict.value != shown));
 }

@@ -48,6 +48,10 @@ impl Issues {
 
     /// Takes an event in.
     pub fn apply(&mut self, event: &grit_ledger::Event) -> Applied {
+        // What is about other things needs no id.
+        if !Event::is_ours(&event.kind) {
+            return Applied::Foreign;
+        }
         let applied = self.take(&event.id(), event);
         if let Applied::Changed(issue) = &applied {
             self.render(&issue.clone());
@@ -58,11 +62,7 @@ impl Issues {
     /// Takes many events in; quicker than one by one.
     pub fn extend<'a>(&mut self, events: impl IntoIterator<Item = &'a grit_ledger::Event>) {
         let mut changed = BTreeSet::new();
-        for event in events {
-            // What is about other things needs no id.
-            if !event.kind.starts_with("issue.") && !event.kind.starts_with("query.") {
-                continue;
-            }
+        for event in events.into_iter().filter(|event| Event::is_ours(&event.kind)) {
             if let Applied::Changed(issue) = self.take(&event.id(), event) {
                 changed.insert(issue);
             }

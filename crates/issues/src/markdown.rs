@@ -152,6 +152,11 @@ mod tests {
     }
 
     #[test]
+    fn a_shorter_fence_does_not_close_a_longer_one() {
+        assert_eq!(texts("````\n```\na\n`````\nb"), ["b"]);
+    }
+
+    #[test]
     fn a_fence_in_a_list_is_a_fence() {
         assert_eq!(
             texts("- a\n  ```\n  - [ ] b\n  ```\n- c\n1. ```\n   d\n   ```\ne"),

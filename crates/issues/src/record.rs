@@ -231,9 +231,16 @@ impl Record {
         self.title.write(stamp.write(draft.title), &none);
         self.body.write(stamp.write(Text { text: draft.body, covers: Ids::new() }), &none);
         self.state.write(stamp.write(Status::open()), &none);
-        self.milestone.write(stamp.write(draft.milestone), &none);
-        self.priority.write(stamp.write(draft.priority), &none);
-        self.due.write(stamp.write(draft.due), &none);
+        // What is not said is not written, which keeps most rows small.
+        if draft.milestone.is_some() {
+            self.milestone.write(stamp.write(draft.milestone), &none);
+        }
+        if draft.priority.is_some() {
+            self.priority.write(stamp.write(draft.priority), &none);
+        }
+        if draft.due.is_some() {
+            self.due.write(stamp.write(draft.due), &none);
+        }
         for label in draft.labels {
             self.labels.add(label, stamp.id.clone());
         }

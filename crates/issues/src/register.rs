@@ -84,14 +84,10 @@ impl<T> Register<T> {
         self.standing.last()
     }
 
-    /// The write that shows among those that `covered` does not name.
-    pub fn shown_beyond(&self, covered: &BTreeSet<EventId>) -> Option<&Write<T>> {
-        self.standing.iter().rev().find(|write| !covered.contains(&write.id))
-    }
-
-    /// What stands beside the one that shows: written without having seen it, nor seen by it.
-    pub fn losers(&self) -> &[Write<T>] {
-        self.standing.split_last().map_or(&[], |(_, losers)| losers)
+    /// The writes that stand, the one that shows last. The others were written without having seen
+    /// it, nor seen by it.
+    pub fn writes(&self) -> &[Write<T>] {
+        &self.standing
     }
 
     /// What a new write replaces.
@@ -128,7 +124,7 @@ mod tests {
         assert!(register.write(write("tomorrow", 86_400_000), &ids(&["first"])));
         assert!(register.write(write("corrected", 5), &ids(&["tomorrow"])));
         assert_eq!(shown(&register), "corrected");
-        assert!(register.losers().is_empty());
+        assert_eq!(register.writes().len(), 1);
     }
 
     #[test]
@@ -138,7 +134,7 @@ mod tests {
         register.write(write("later", 3), &ids(&["first"]));
         register.write(write("sooner", 2), &ids(&["first"]));
         assert_eq!(shown(&register), "later");
-        assert_eq!(register.losers()[0].value, "sooner");
+        assert_eq!(register.writes()[0].value, "sooner");
         assert_eq!(register.standing(), ids(&["later", "sooner"]));
     }
 

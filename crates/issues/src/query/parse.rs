@@ -95,13 +95,24 @@ fn parse_within(
         let message = format!("the query has more than {QUERY_BYTES_MAX} bytes");
         return Err(QueryError::new(text, 0, text.len(), message));
     }
-    let mut parser = Parser { text, at: 0, depth: 0, names, within, parts, sort: Vec::new() };
+    let mut parser = Parser {
+        text,
+        at: 0,
+        depth: 0,
+        names,
+        within,
+        parts,
+        sort: Vec::new(),
+        saved_sort: Vec::new(),
+    };
     let filter = parser.any()?.unwrap_or(Filter::All(Vec::new()));
     if parser.peek() == Some(')') {
         let (at, end) = (parser.at, parser.at + 1);
         return Err(QueryError::new(text, at, end, "`)` closes nothing"));
     }
-    Ok(Query { filter, sort: parser.sort })
+    let mut sort = parser.sort;
+    sort.extend(parser.saved_sort);
+    Ok(Query { filter, sort })
 }
 
 struct Parser<'a> {
@@ -113,6 +124,8 @@ struct Parser<'a> {
     within: &'a mut Vec<String>,
     parts: &'a mut usize,
     sort: Vec<Sort>,
+    /// Of the saved queries: what the text itself says comes first.
+    saved_sort: Vec<Sort>,
 }
 
 /// A value as it was written.
@@ -176,9 +189,11 @@ impl Parser<'_> {
                     let error = self.error(start, self.at, "`-` turns nothing around");
                     return Err(error.help("write it before a part: `-label:archived`"));
                 }
-                let sorts = self.sort.len();
+                let (sorts, saved) = (self.sort.len(), self.saved_sort.len());
                 let filter = self.part()?;
-                if self.sort.len() > sorts && filter.is_none() {
+                // What is not asked for does not say how to sort.
+                self.saved_sort.truncate(saved);
+                if self.sort.len() > sorts {
                     return Err(self
                         .error(start, self.at, "an order cannot be turned around")
                         .help("write `sort:updated-asc`"));
@@ -250,7 +265,7 @@ impl Parser<'_> {
                 format!("in the saved query `@{}`: {error}", word.text),
             )
         })?;
-        self.sort.extend(found.sort);
+        self.saved_sort.extend(found.sort);
         Ok(Some(found.filter))
     }
 

@@ -185,7 +185,8 @@ fn saved_queries_stand_for_their_text() {
     assert_eq!(found("@ci is:open"), "BD");
     assert_eq!(found("@mine"), "B");
     assert_eq!(found("-@ci sort:title"), "CE");
-    assert_eq!(found("sort:title-desc @ci"), "DBA");
+    assert_eq!(found("-@ci"), "EC");
+    assert_eq!(found("@ci sort:title-desc"), "DBA");
     let refused: Vec<String> = ["is:open @ic", "@round", "@broken is:open", "@nothing-like-it"]
         .map(|text| parse(text, names).unwrap_err().to_string())
         .into();
@@ -208,6 +209,7 @@ fn what_is_no_query_says_where_and_what_to_write() {
         "é -",
         "--x",
         "is:open -sort:title",
+        "-(is:open sort:title)",
         "(is:open",
         "is:open)",
         "()",
@@ -245,6 +247,8 @@ fn what_is_no_query_says_where_and_what_to_write() {
         column 1: `-` turns nothing around; write it before a part: `-label:archived`
     is:open -sort:title
         column 9: an order cannot be turned around; write `sort:updated-asc`
+    -(is:open sort:title)
+        column 1: an order cannot be turned around; write `sort:updated-asc`
     (is:open
         column 1: `(` is never closed
     is:open)

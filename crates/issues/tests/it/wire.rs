@@ -162,3 +162,104 @@ fn the_events_of_the_first_version_add_up() {
     let said: Vec<&str> = seen.comments.iter().map(|comment| comment.body.as_str()).collect();
     assert_eq!(said, ["looked", "fixed"]);
 }
+
+/// A row of another shape needs another `RECORD_VERSION`.
+#[test]
+fn the_shape_of_a_row_and_of_what_people_get_as_json() {
+    let draft = Draft {
+        title: "t".into(),
+        body: "- [ ] one".into(),
+        labels: ["l".to_owned()].into(),
+        priority: Some(Priority::High),
+        ..Draft::default()
+    };
+    let created = envelope("alice", Hlc { millis: 1, count: 0 }, &Event::Created(draft));
+    let issue = created.id();
+    let item = ItemRef { text: "one".into(), ordinal: 1 };
+    let events = [
+        created,
+        envelope(
+            "bob",
+            Hlc { millis: 2, count: 0 },
+            &Event::Closed {
+                issue: issue.clone(),
+                reason: "done".into(),
+                replaces: [issue.clone()].into(),
+            },
+        ),
+        envelope(
+            "bob",
+            Hlc { millis: 3, count: 1 },
+            &Event::ItemChecked { issue: issue.clone(), item, replaces: BTreeSet::new() },
+        ),
+        envelope(
+            "bob",
+            Hlc { millis: 4, count: 0 },
+            &Event::Unlabelled {
+                issue: issue.clone(),
+                label: "l".into(),
+                removes: [issue.clone()].into(),
+            },
+        ),
+    ];
+    let issues = Issues::fold(&events);
+    let named = |mut text: String| {
+        for (at, event) in events.iter().enumerate() {
+            text = text.replace(event.id().as_str(), &format!("E{at}"));
+        }
+        text
+    };
+    let record = issues.record(&issue).unwrap();
+    assert_eq!(grit_issues::RECORD_VERSION, 1);
+    insta::assert_snapshot!(named(serde_json::to_string(record).unwrap()), @r#"{"id":"E0","created":{"by":"alice","at":[1,0],"key":null,"template":null,"fingerprint":null},"latest":[4,0],"title":{"standing":[{"id":"E0","at":[1,0],"by":"alice","value":"t"}]},"body":{"standing":[{"id":"E0","at":[1,0],"by":"alice","value":{"text":"- [ ] one","covers":[]}}]},"state":{"standing":[{"id":"E1","at":[2,0],"by":"bob","value":{"state":"closed","reason":"done"}}],"replaced":["E0"]},"milestone":{"standing":[]},"priority":{"standing":[{"id":"E0","at":[1,0],"by":"alice","value":"high"}]},"due":{"standing":[]},"labels":{"members":[["l",{"removed":["E0"]}]]},"assignees":{"members":[]},"links":{"members":[]},"attachments":{"members":[]},"dependencies":{"members":[]},"comments":{"E1":{"said":["bob",[2,0]],"text":{"standing":[{"id":"E1","at":[2,0],"by":"bob","value":"done"}]}}},"items":[[{"text":"one"},{"standing":[{"id":"E2","at":[3,1],"by":"bob","value":true}]}]]}"#);
+    insta::assert_snapshot!(named(serde_json::to_string_pretty(&record.issue()).unwrap()), @r#"
+    {
+      "id": "E0",
+      "title": "t",
+      "body": "- [x] one",
+      "labels": [],
+      "state": "closed",
+      "author": "alice",
+      "createdAt": 1,
+      "updatedAt": 4,
+      "comments": [
+        {
+          "id": "E1",
+          "author": "bob",
+          "at": 2,
+          "body": "done"
+        }
+      ],
+      "assignees": [],
+      "milestone": null,
+      "priority": "high",
+      "due": null,
+      "links": [],
+      "attachments": [],
+      "dependencies": [],
+      "checklist": [
+        {
+          "number": 1,
+          "text": "one",
+          "ordinal": 1,
+          "checked": true,
+          "depth": 0
+        }
+      ],
+      "progress": {
+        "done": 1,
+        "total": 1
+      },
+      "closed": {
+        "by": "bob",
+        "at": 2,
+        "reason": "done"
+      },
+      "mentions": [],
+      "conflicts": [],
+      "key": null,
+      "template": null,
+      "fingerprint": null
+    }
+    "#);
+}

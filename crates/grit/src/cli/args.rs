@@ -52,7 +52,7 @@ pub enum Verb {
     /// Go back to an earlier revision
     Rollback(Rollback),
     /// Issues, kept in the repository
-    Issue(Issue),
+    Issue(super::issue::args::Issue),
     /// Locks that hold between all clones
     Lock(super::lock::args::Lock),
     /// What a service's instances print
@@ -248,46 +248,6 @@ pub struct Rollback {
     /// Stay until it is over
     #[arg(long)]
     pub watch: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct Issue {
-    #[command(subcommand)]
-    pub verb: IssueVerb,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum IssueVerb {
-    Create {
-        #[arg(long)]
-        title: String,
-        #[arg(long, default_value = "")]
-        body: String,
-        #[arg(long = "label")]
-        labels: Vec<String>,
-    },
-    List {
-        #[arg(long, value_enum, default_value = "open")]
-        state: StateFilter,
-        /// All of these
-        #[arg(long = "label")]
-        labels: Vec<String>,
-    },
-    Show {
-        id: String,
-    },
-    Close {
-        id: String,
-        #[arg(long, default_value = "")]
-        reason: String,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum StateFilter {
-    Open,
-    Closed,
-    All,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -13,4 +13,5 @@ mod quick_start;
 mod refusing;
 mod running;
 mod serving;
+mod tracking;
 mod usage;

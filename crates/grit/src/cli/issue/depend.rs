@@ -1,0 +1,67 @@
+use grit_issues::{Command, Dependency, Issue, State, shown};
+use grit_types::IssueId;
+
+use super::args::{DepVerb, Target};
+use super::change;
+use super::tracker::Tracker;
+use crate::cli::place::Place;
+use crate::exit::{Exit, Failure};
+use crate::ui::Ui;
+
+pub fn run(verb: &DepVerb, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
+    match verb {
+        DepVerb::Add(target) => {
+            let dependency = dependency(target, place, ui)?;
+            change::one(&target.id, &[Command::Depend(dependency)], place, ui)
+        }
+        DepVerb::Remove(target) => {
+            let dependency = dependency(target, place, ui)?;
+            change::one(&target.id, &[Command::Undepend(dependency)], place, ui)
+        }
+        DepVerb::List { id } => list(id, place, ui),
+        DepVerb::Topo => order(place, ui),
+    }
+}
+
+fn dependency(target: &Target, place: &Place, ui: &Ui) -> Result<Dependency, Failure> {
+    let tracker = Tracker::open(place, false, ui)?;
+    Ok(Dependency { kind: target.kind, on: tracker.find(&target.target)?.id.clone() })
+}
+
+fn list(id: &str, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
+    let tracker = Tracker::open(place, true, ui)?;
+    let id = &tracker.find(id)?.id;
+    let all = tracker.issues.dependencies();
+    let needs: Vec<&IssueId> = all.needs(id).collect();
+    let needed_by: Vec<&IssueId> = all.needed_by(id).collect();
+    let data = serde_json::json!({ "needs": needs, "neededBy": needed_by });
+    ui.data(&data, |_| {
+        let lines = |word: &str, ids: &[&IssueId]| -> String {
+            ids.iter().map(|id| format!("{word} {}\n", named(&tracker, id))).collect()
+        };
+        format!("{}{}", lines("needs", &needs), lines("needed by", &needed_by))
+    });
+    Ok(Exit::Done)
+}
+
+fn named(tracker: &Tracker, id: &IssueId) -> String {
+    let title = tracker.issues.get(id).map(|issue| shown(&issue.title, 80));
+    format!("{} {}", id.short(), title.unwrap_or_else(|| "(not here yet)".to_owned()))
+}
+
+/// Open issues, each after those that it needs; a circle is told, and broken somewhere.
+fn order(place: &Place, ui: &Ui) -> Result<Exit, Failure> {
+    let tracker = Tracker::open(place, true, ui)?;
+    let open: Vec<&Issue> = tracker.issues.all().filter(|i| i.state == State::Open).collect();
+    let order = tracker.issues.dependencies().order(open.iter().map(|issue| &issue.id));
+    for cycle in &order.cycles {
+        let short: Vec<&str> = cycle.iter().map(|id| id.short()).collect();
+        ui.status(format!("Warning: these need each other: {}", short.join(" → ")));
+    }
+    let data = serde_json::json!({ "order": order.order, "cycles": order.cycles });
+    ui.data(&data, |_| match ui.is_terminal() {
+        true => order.order.iter().map(|id| format!("{}\n", named(&tracker, id))).collect(),
+        false => order.order.iter().map(|id| format!("{id}\n")).collect(),
+    });
+    Ok(Exit::Done)
+}

@@ -1,0 +1,36 @@
+use grit_issues::{remove_query, save_query};
+
+use super::args::QueryVerb;
+use super::tracker::{Tracker, wish_refused};
+use crate::cli::place::Place;
+use crate::exit::{Exit, Failure};
+use crate::ui::{Ui, table};
+
+pub fn run(verb: &QueryVerb, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
+    let mut tracker = Tracker::open(place, matches!(verb, QueryVerb::List), ui)?;
+    let decision = match verb {
+        QueryVerb::Save { name, query } => {
+            let decision = save_query(tracker.issues.queries(), name, query);
+            decision.map_err(|refusal| wish_refused(&refusal))?
+        }
+        QueryVerb::Remove { name } => remove_query(tracker.issues.queries(), name),
+        QueryVerb::List => {
+            let texts = tracker.issues.queries().texts();
+            ui.data(&texts, |texts| {
+                let row = |(name, text): (&String, &String)| vec![format!("@{name}"), text.clone()];
+                table(&["NAME", "QUERY"], &texts.iter().map(row).collect::<Vec<_>>())
+            });
+            return Ok(Exit::Done);
+        }
+    };
+    for event in &decision.events {
+        tracker.append(event)?;
+    }
+    decision.already.iter().for_each(|already| ui.status(already));
+    ui.data(&tracker_answer(decision.events.len()), |_| String::new());
+    Ok(Exit::Done)
+}
+
+fn tracker_answer(recorded: usize) -> serde_json::Value {
+    serde_json::json!({ "recorded": recorded })
+}

@@ -20,6 +20,9 @@ usage: cargo xtask COMMAND
   torture controller | edge        kills `grit serve`, or the edge, at seeded random moments under load
         [--kills K] [--seed S]
         [--binary PATH]
+  torture locks [--rounds N]       contenders for named locks: killed, stopped, with wrong clocks, a remote that
+        [--races N] [--seed S]     drops replies or is away; then `repo:` against `deploy:`
+        [--binary PATH]
   realworld [--rounds N]           published packages' own workflows, under `grit run` and by hand
         [--binary PATH]";
 
@@ -34,6 +37,7 @@ pub enum Command {
     Cases(Which),
     Bench(bench::Request),
     Torture(torture::Request),
+    TortureLocks(torture::locks::Settings),
     Realworld(realworld::Settings),
 }
 
@@ -207,6 +211,7 @@ fn torture(words: &mut Words<'_>) -> Result<Command, UsageError> {
     let victim = match words.value("torture")? {
         "controller" => torture::Victim::Controller,
         "edge" => torture::Victim::Edge,
+        "locks" => return torture_locks(words),
         other => return Err(unexpected(other)),
     };
     let mut request = torture::Request { victim, kills: 100, seed: 1, binary: None };
@@ -219,6 +224,20 @@ fn torture(words: &mut Words<'_>) -> Result<Command, UsageError> {
         }
     }
     Ok(Command::Torture(request))
+}
+
+fn torture_locks(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let mut settings = torture::locks::Settings::default();
+    while let Some(word) = words.next() {
+        match word {
+            "--rounds" => settings.rounds = words.positive(word)?,
+            "--races" => settings.races = words.number(word)?,
+            "--seed" => settings.seed = words.number(word)?,
+            "--binary" => settings.binary = Some(words.value(word)?.into()),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(Command::TortureLocks(settings))
 }
 
 fn realworld(words: &mut Words<'_>) -> Result<Command, UsageError> {

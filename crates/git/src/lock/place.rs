@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use grit_types::{CommitId, RefName};
 
-use super::LockError;
+use super::{LockError, record};
 use crate::durable::sync_changed;
 use crate::error::Reading;
 use crate::filelock::FileLock;
@@ -15,6 +15,9 @@ use crate::{Git, GitError, Output, Repository};
 
 /// How often refs are read again that git packs at the same moment.
 const READS_MAX: usize = 5;
+
+/// Records that others may have written since this clone has looked.
+const CHAIN_MAX: usize = 100_000;
 
 /// The last record of each lock, by the lock's key.
 pub(super) type Tips = BTreeMap<String, CommitId>;
@@ -78,13 +81,28 @@ impl Place<'_> {
         let tips = self.tips(&tracking(remote))?;
         match output.code {
             Some(0) => Ok((tips, Vec::new())),
-            Some(1) => {
-                let other = |(key, tip)| (tips.get(&key) != Some(&tip)).then_some(key);
-                let rewound = self.list()?.into_iter().filter_map(other).collect();
-                Ok((tips, rewound))
-            }
+            Some(1) => self.sorted_out(tips),
             _ => Err(unreachable(remote, output.into_failure("fetch"))),
         }
+    }
+
+    /// Of refs that a fetch did not move: those whose history goes on from what was seen are taken
+    /// all the same, the others are another history.
+    fn sorted_out(&self, mut tips: Tips) -> Result<(Tips, Vec<String>), LockError> {
+        let repository = self.repository.local();
+        let mut rewound = Vec::new();
+        for (key, there) in self.list()? {
+            let seen = tips.get(&key).cloned();
+            let goes_on = seen
+                .as_ref()
+                .is_none_or(|seen| record::is_in_chain(&repository, &there, seen, CHAIN_MAX));
+            if goes_on && record::read(&repository, &there, &key).is_ok() {
+                tips.insert(key, there);
+            } else {
+                rewound.push(key);
+            }
+        }
+        Ok((tips, rewound))
     }
 
     /// The right to move what is kept of the remote's refs, among the processes of this clone.

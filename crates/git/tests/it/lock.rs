@@ -420,6 +420,23 @@ fn what_is_no_record_is_never_passed_over() {
 }
 
 #[test]
+fn a_ref_that_cannot_be_kept_here_is_believed_as_the_remote_has_it() {
+    let team = Team::new();
+    let (ada, bob) = (team.member("ada", &[]), team.member("bob", &[]));
+    ada.acquire("deploy:production", 60).unwrap();
+    assert_eq!(held_by(bob.acquire("deploy:production", 60)), "ada");
+    ada.locks.release(&resource("deploy:production")).unwrap();
+    // Somebody is at what bob keeps of it, now and for a while.
+    let kept = bob.folder.join(".git/refs/grit/remotes/origin/lock");
+    let busy = kept.join(format!("{}.lock", resource("deploy:production").key()));
+    fs::write(&busy, "").unwrap();
+    let status = bob.locks.status(None).unwrap();
+    assert_eq!((status.len(), status[0].lease.state), (1, State::Released));
+    fs::remove_file(&busy).unwrap();
+    assert_eq!(bob.acquire("deploy:production", 60).unwrap().lease.fence, Fence(2));
+}
+
+#[test]
 fn the_number_survives_a_remote_that_lost_the_ref() {
     let team = Team::new();
     let ada = team.member("ada", &[]);

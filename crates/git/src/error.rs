@@ -34,6 +34,9 @@ pub enum GitError {
     /// `git refs migrate --ref-format=files` makes such a repository usable.
     #[error("`{}` keeps its refs in a format other than `files`", path.display())]
     RefFormat { path: PathBuf },
+    /// Nothing of Grit works there yet: its ids are SHA-1.
+    #[error("`{}` names its objects by SHA-256, and Grit reads SHA-1 repositories only", path.display())]
+    ObjectFormat { path: PathBuf },
     #[error("there is no object {id}")]
     NoObject { id: String },
     #[error("{what} has {bytes} bytes, more than {limit}")]

@@ -16,6 +16,7 @@ mod read;
 mod shared;
 mod sync;
 
+pub use read::Standing;
 pub use sync::{Exchange, Exchanged};
 
 /// How often an append starts again because something other than Grit moved its lane.

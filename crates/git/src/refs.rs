@@ -60,10 +60,25 @@ impl<'a> RefWriter<'a> {
 
     /// Removes the lock files that dead processes left; answers which.
     pub(crate) fn clear_stale(&self) -> Result<Vec<PathBuf>, GitError> {
-        let mut cleared = Vec::new();
+        let stale = self.find_stale()?;
+        for lock in &stale {
+            tracing::warn!(lock = %lock.display(), "cleared a lock that a dead process left");
+            let pending = self.pending_of(lock);
+            let ours = same_file(lock, &pending);
+            remove_if_there(lock)?;
+            if ours {
+                remove_if_there(&pending)?;
+            }
+        }
+        Ok(stale)
+    }
+
+    /// The lock files that dead processes left.
+    pub(crate) fn find_stale(&self) -> Result<Vec<PathBuf>, GitError> {
+        let mut found = Vec::new();
         let mut folders = vec![self.common.join("refs")];
         for lock in LOCKS_AT_TOP.map(|name| self.common.join(name)) {
-            self.clear_if_stale(lock, &mut cleared)?;
+            self.keep_if_stale(lock, &mut found)?;
         }
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).doing("list", &folder)? {
@@ -74,30 +89,29 @@ impl<'a> RefWriter<'a> {
                 if kind.is_dir() {
                     folders.push(path);
                 } else if path.extension().is_some_and(|extension| extension == "lock") {
-                    self.clear_if_stale(path, &mut cleared)?;
+                    self.keep_if_stale(path, &mut found)?;
                 }
             }
         }
-        Ok(cleared)
+        Ok(found)
     }
 
-    fn clear_if_stale(&self, lock: PathBuf, cleared: &mut Vec<PathBuf>) -> Result<(), GitError> {
-        let name = lock.strip_prefix(self.common).unwrap_or(&lock).with_extension("");
-        let pending = self.pending(&name.to_string_lossy());
-        let ours = same_file(&lock, &pending);
+    fn keep_if_stale(&self, lock: PathBuf, found: &mut Vec<PathBuf>) -> Result<(), GitError> {
         match stale::is_abandoned(&lock) {
-            Ok(abandoned) if ours || abandoned => {}
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error).doing("look at", &lock),
+            Ok(abandoned) if abandoned || same_file(&lock, &self.pending_of(&lock)) => {
+                found.push(lock);
+                Ok(())
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).doing("look at", &lock)
+            }
+            Ok(_) | Err(_) => Ok(()),
         }
-        tracing::warn!(lock = %lock.display(), "cleared a lock that a dead process left");
-        remove_if_there(&lock)?;
-        if ours {
-            remove_if_there(&pending)?;
-        }
-        cleared.push(lock);
-        Ok(())
+    }
+
+    fn pending_of(&self, lock: &Path) -> PathBuf {
+        let name = lock.strip_prefix(self.common).unwrap_or(lock).with_extension("");
+        self.pending(&name.to_string_lossy())
     }
 
     fn pending(&self, name: &str) -> PathBuf {

@@ -113,6 +113,11 @@ impl Repository {
         RefWriter::acquire(&self.common_dir)?.clear_stale()
     }
 
+    /// Those that [`Self::clear_stale_locks`] would remove now.
+    pub fn stale_locks(&self) -> Result<Vec<PathBuf>, GitError> {
+        RefWriter::acquire(&self.common_dir)?.find_stale()
+    }
+
     pub(crate) fn local(&self) -> gix::Repository {
         self.inner.to_thread_local()
     }
@@ -137,7 +142,20 @@ fn options() -> gix::open::Options {
 }
 
 fn not_a_repository(path: &Path, error: gix::Error) -> GitError {
+    if let Some(found) = path.ancestors().find(|folder| has_long_ids(folder)) {
+        return GitError::ObjectFormat { path: found.to_owned() };
+    }
     GitError::NotARepository { path: path.to_owned(), source: error.into() }
+}
+
+/// Whether `folder` is a repository whose ids are SHA-256, which gix as it is built here calls none.
+fn has_long_ids(folder: &Path) -> bool {
+    let configs = [folder.join(".git/config"), folder.join("config")].into_iter();
+    let texts = configs.filter_map(|config| std::fs::read_to_string(config).ok());
+    texts.flat_map(|text| text.lines().map(str::to_lowercase).collect::<Vec<_>>()).any(|line| {
+        line.split_once('=')
+            .is_some_and(|(name, value)| name.trim() == "objectformat" && value.trim() == "sha256")
+    })
 }
 
 /// An object of the wanted kind and at most `limit` bytes; none where there is no such object.

@@ -45,17 +45,28 @@ impl From<Hlc> for (i64, u32) {
 #[derive(Clone, Debug, Default)]
 pub struct HlcClock {
     last: Hlc,
+    salt: u32,
 }
 
+/// A salt has this many bits, which leaves four thousand readings in one millisecond.
+const SALT_BITS: u32 = 20;
+
 impl HlcClock {
+    /// A clock that counts from and by a random number.
+    ///
+    /// An event is called by its bytes: without this, two processes that do the same thing in one
+    /// millisecond would make one event of it.
+    pub fn salted(random: u32) -> Self {
+        Self { salt: random % (1 << SALT_BITS), ..Self::default() }
+    }
+
     /// The next reading at wall-clock time `now`.
     pub fn tick(&mut self, now: Timestamp) -> Hlc {
-        self.last = if now.millis() > self.last.millis {
-            Hlc { millis: now.millis(), count: 0 }
-        } else if self.last.count == u32::MAX {
-            Hlc { millis: self.last.millis + 1, count: 0 }
-        } else {
-            Hlc { millis: self.last.millis, count: self.last.count + 1 }
+        let (millis, salt) = (self.last.millis, self.salt);
+        self.last = match self.last.count.checked_add(1 + salt) {
+            _ if now.millis() > millis => Hlc { millis: now.millis(), count: salt },
+            Some(count) => Hlc { millis, count },
+            None => Hlc { millis: millis + 1, count: salt },
         };
         self.last
     }
@@ -93,6 +104,16 @@ mod tests {
     }
 
     #[test]
+    fn two_that_do_the_same_at_once_do_two_things() {
+        let now = Timestamp::from_millis(1_000);
+        let heard = Hlc { millis: 2_000, count: 0 };
+        let (mut one, mut other) = (HlcClock::salted(1), HlcClock::salted(2));
+        assert_ne!(one.tick(now), other.tick(now));
+        assert!(one.hear(heard, now) && other.hear(heard, now));
+        assert_ne!(one.tick(now), other.tick(now));
+    }
+
+    #[test]
     fn what_was_heard_is_earlier_than_what_follows() {
         let (behind, now) = (Timestamp::from_millis(1_000), Timestamp::from_millis(60_000));
         let mut clock = HlcClock::default();
@@ -103,8 +124,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn readings_only_grow(walls in proptest::collection::vec(0i64..50, 1..60)) {
-            let mut clock = HlcClock::default();
+        fn readings_only_grow(walls in proptest::collection::vec(0i64..50, 1..60), random: u32) {
+            let mut clock = HlcClock::salted(random);
             let mut last = None;
             for wall in walls {
                 let reading = clock.tick(Timestamp::from_millis(wall));

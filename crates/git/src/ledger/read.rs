@@ -1,13 +1,23 @@
-//! Reading what lanes hold.
+//! Reading what lanes hold, and how they stand.
 
 use std::collections::BTreeMap;
 
-use grit_ledger::{Changes, Cut, Entry, Head, Quarantined};
+use grit_ledger::{Changes, Cut, Entry, Head, LedgerError, Quarantined};
 use grit_types::{CommitId, chain};
 
-use super::GitLedger;
-use super::chain::Chain;
-use crate::GitError;
+use super::chain::{Chain, Relation, relation};
+use super::sync::{Tips, tracking};
+use super::{GitLedger, storage};
+use crate::{Git, GitError};
+
+/// How this clone's lanes stood to the remote's when it was last asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// How many entries the remote lacks, by lane.
+    pub ahead: BTreeMap<String, usize>,
+    /// How many entries this clone lacks, though they were fetched, by lane.
+    pub behind: BTreeMap<String, usize>,
+}
 
 impl GitLedger {
     pub(super) fn changes(&self, known: &Cut) -> Result<Changes, GitError> {
@@ -18,6 +28,70 @@ impl GitLedger {
             read_lane(&repository, lane, tip, known.get(lane).map(String::as_str), &mut changes);
         }
         Ok(changes)
+    }
+
+    /// How the lanes stand to what was last fetched from the remote; nothing is asked now.
+    pub fn standing(&self) -> Result<Standing, LedgerError> {
+        let read =
+            |prefix: &str| self.tips(prefix).map_err(|error| storage("read the lanes", error));
+        let (theirs, ours): (Tips, Tips) =
+            (read(&tracking(&self.remote_name()?))?, read(&self.prefix)?);
+        let own = self.short_lived.as_ref().map(|own| format!("a/{own}"));
+        let repository = self.repository.local();
+        let mut standing = Standing::default();
+        for lane in theirs.keys().chain(ours.keys()) {
+            let (ours, theirs) = (ours.get(lane), theirs.get(lane));
+            if let (Some(tip), None, true) = (ours, theirs, Some(lane) == own.as_ref()) {
+                let unsent = self.unsent(lane, tip)?.len();
+                standing.ahead.extend((unsent > 0).then(|| (lane.clone(), unsent)));
+                continue;
+            }
+            // What cannot be followed is told by whoever reads it.
+            match relation(&repository, ours, theirs) {
+                Ok(Relation::Ahead(entries)) => {
+                    standing.ahead.insert(lane.clone(), entries);
+                }
+                Ok(Relation::Behind(entries)) => {
+                    standing.behind.insert(lane.clone(), entries);
+                }
+                Ok(Relation::Forked { ours, theirs }) => {
+                    standing.ahead.insert(lane.clone(), ours.len());
+                    standing.behind.insert(lane.clone(), theirs.len());
+                }
+                Ok(Relation::Same) | Err(_) => {}
+            }
+        }
+        Ok(standing)
+    }
+
+    /// Has git follow everything that the lanes hold; answers its complaints, in its words.
+    pub fn fsck(&self) -> Result<Vec<String>, LedgerError> {
+        let failed = |error| storage("check the objects", error);
+        let tips = self.tips(&self.prefix).map_err(failed)?;
+        if tips.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut fsck = Git::new("fsck")
+            .repository(self.repository.git_dir())
+            .flag("--connectivity-only")
+            .flag("--no-dangling")
+            .flag("--no-progress")
+            .timeout(self.timeout);
+        for tip in tips.values() {
+            fsck = fsck.operand(tip.as_str());
+        }
+        let output = fsck.output().map_err(failed)?;
+        if output.code == Some(0) {
+            return Ok(Vec::new());
+        }
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said = stdout.lines().chain(output.stderr.lines()).map(str::trim);
+        let mut lines: Vec<String> =
+            said.filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        if lines.is_empty() {
+            lines.push("git fsck failed and did not say why".to_owned());
+        }
+        Ok(lines)
     }
 }
 

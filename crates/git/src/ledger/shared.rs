@@ -98,7 +98,7 @@ impl GitLedger {
         if Some(&tip) != theirs.as_ref() {
             let offer = Offer { lane: lane.clone(), tip: tip.clone(), expected: theirs, entries };
             match self.push(remote, std::slice::from_ref(&offer))?.pop() {
-                Some(Verdict::Accepted) => {}
+                Some(Verdict::Accepted) => self.note(remote, &offer),
                 Some(Verdict::Refused(reason)) => {
                     progress.refuse(reason, entries);
                     return Ok(());

@@ -16,6 +16,7 @@ use super::entry::Entry;
 use super::shared::{Shared, TRIES_MAX};
 use super::{GitLedger, KINDS, is_lane_name, storage};
 use crate::durable::sync_changed;
+use crate::error::Reading;
 use crate::filelock::FileLock;
 use crate::refs::{self, RefWriter};
 use crate::{Git, GitError};
@@ -150,7 +151,7 @@ impl GitLedger {
     }
 
     /// The remote to use, which must be configured.
-    fn remote_name(&self) -> Result<String, LedgerError> {
+    pub(super) fn remote_name(&self) -> Result<String, LedgerError> {
         let setting = |name: &str| {
             self.repository.setting(name).map_err(|error| storage("read the configuration", error))
         };
@@ -304,6 +305,7 @@ impl GitLedger {
         for (offer, verdict) in batch.iter().zip(self.push(remote, batch)?) {
             match verdict {
                 Verdict::Accepted => {
+                    self.note(remote, offer);
                     *progress.sent.entry(offer.lane.clone()).or_default() += offer.entries;
                 }
                 Verdict::Raced => progress.again = true,
@@ -311,6 +313,21 @@ impl GitLedger {
             }
         }
         Ok(())
+    }
+
+    /// Remembers what the remote has now, so that nothing seems to wait. The next fetch tells anyhow.
+    pub(super) fn note(&self, remote: &str, offer: &Offer) {
+        let Offer { lane, tip, expected, .. } = offer;
+        let noted = format!("{}/{lane}", tracking(remote))
+            .parse()
+            .reading(|| format!("the name of lane `{lane}`"))
+            .and_then(|name| {
+                let writer = RefWriter::acquire(self.repository.common_dir())?;
+                writer.set(&name, expected.as_ref(), tip)
+            });
+        if let Err(error) = noted {
+            tracing::debug!(lane, %error, "what was sent is not noted");
+        }
     }
 
     /// Pushes lanes, each by itself; answers what became of each.

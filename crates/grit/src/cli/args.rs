@@ -55,6 +55,14 @@ pub enum Verb {
     Issue(super::issue::args::Issue),
     /// Locks that hold between all clones
     Lock(super::lock::args::Lock),
+    /// Exchange what the repository records with its remote
+    Sync(Sync),
+    /// What the repository records, newest first
+    Log(Log),
+    /// Check that what is recorded is whole
+    Verify,
+    /// What is wrong with this clone, and what to do about it
+    Doctor(Doctor),
     /// What a service's instances print
     Logs(Logs),
     /// Artifacts that jobs make
@@ -248,6 +256,39 @@ pub struct Rollback {
     /// Stay until it is over
     #[arg(long)]
     pub watch: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Sync {
+    /// Only take what the remote has
+    #[arg(long)]
+    pub pull: bool,
+    /// Give the remote what is new here; with it comes what the remote has
+    #[arg(long)]
+    pub push: bool,
+    /// Another remote than `grit.remote`, or origin
+    #[arg(long, value_name = "NAME")]
+    pub remote: Option<String>,
+    /// With the servers' records of runs and deployments
+    #[arg(long)]
+    pub audit: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Log {
+    /// Only this lane, as the last column names it
+    #[arg(long)]
+    pub lane: Option<String>,
+    /// Only so many
+    #[arg(long, short = 'n', value_name = "NUMBER")]
+    pub limit: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Doctor {
+    /// Put right what can be put right without losing anything
+    #[arg(long)]
+    pub repair: bool,
 }
 
 #[derive(Debug, ClapArgs)]

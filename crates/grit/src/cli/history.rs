@@ -1,4 +1,3 @@
-use grit_git::GitLedger;
 use grit_insight::Summary;
 use grit_ledger::{Event, Ledger, LedgerError};
 
@@ -44,10 +43,14 @@ fn recorded(options: &History, summaries: &[Summary]) -> Result<(), Failure> {
 
 /// All events of this clone's ledger, after taking what the remote has.
 pub fn events(place: &Place, offline: bool, ui: &Ui) -> Result<Vec<Event>, Failure> {
-    let ledger = GitLedger::new(place.repository()?);
+    let ledger = place.ledger()?;
     if !offline {
         match ledger.sync() {
             Ok(_) | Err(LedgerError::NoRemote) => {}
+            // What the remote has was taken all the same.
+            Err(error @ LedgerError::Refused { .. }) => {
+                ui.status(format!("Warning: {}", grit_types::chain(&error)));
+            }
             Err(error) => ui.status(format!(
                 "Warning: only what this clone knows: {}",
                 grit_types::chain(&error)

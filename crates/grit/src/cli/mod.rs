@@ -4,6 +4,7 @@ mod approve;
 pub mod args;
 mod artifact;
 mod deploy;
+mod doctor;
 mod edge;
 mod explain;
 mod files;
@@ -12,6 +13,7 @@ mod hook;
 mod init;
 mod issue;
 mod lock;
+mod log;
 mod logs;
 mod named;
 mod place;
@@ -20,8 +22,10 @@ mod rollout;
 mod run;
 mod signals;
 mod status;
+mod sync;
 mod token;
 mod up;
+mod verify;
 
 pub use deploy::line;
 pub use place::git_failure;
@@ -123,6 +127,10 @@ async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure
         Verb::Issue(options) => issue::run(&options.verb, place, ui),
         Verb::Lock(options) => lock::run(&options.verb, place, ui).await,
         Verb::Deadline => lock::deadline::run(),
+        Verb::Sync(options) => sync::run(&options, place, ui),
+        Verb::Log(options) => log::run(&options, place, ui),
+        Verb::Verify => verify::run(place, ui),
+        Verb::Doctor(options) => doctor::run(&options, place, ui),
         Verb::Logs(options) => logs::run(&options, place, ui).await,
         Verb::Artifact(options) => artifact::run(&options.verb, place, ui).await,
         Verb::Token(options) => token::run(&options.verb, place, ui).await,

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use grit_git::{Git, GitError, Repository};
+use grit_git::{Git, GitError, GitLedger, Repository};
 use grit_types::{Actor, Principal, Repo};
 
 use super::args::Args;
 use crate::client::Client;
-use crate::compose::LOCAL_REPO_DEFAULT;
+use crate::compose::{LOCAL_REPO_DEFAULT, OsEntropy};
 use crate::exit::{Exit, Failure};
 use grit_types::chain;
 
@@ -25,6 +25,32 @@ impl Place {
     /// The repository of the current folder.
     pub fn repository(&self) -> Result<Repository, Failure> {
         Repository::discover(".".as_ref()).map_err(|error| git_failure(&error))
+    }
+
+    /// The ledger of the repository.
+    ///
+    /// The clone of a CI job does not live long, and appends to lanes that such clones share: one
+    /// is recognised by `CI` in its environment or by being shallow, and `grit.lane`, `ci` or
+    /// `own`, decides otherwise.
+    pub fn ledger(&self) -> Result<GitLedger, Failure> {
+        let repository = self.repository()?;
+        let failed = |error: GitError| git_failure(&error);
+        let setting = repository.setting("grit.lane").map_err(failed)?;
+        let short_lived = match setting.as_deref() {
+            Some("ci") => true,
+            Some("own") => false,
+            Some(other) => {
+                let message = format!("the setting grit.lane is `{other}`");
+                return Err(Failure::new(Exit::Usage, "grit_lane", message)
+                    .hint("`git config grit.lane ci`, or `own`"));
+            }
+            None => is_ci() || repository.common_dir().join("shallow").exists(),
+        };
+        if !short_lived {
+            return Ok(GitLedger::new(repository));
+        }
+        let own = repository.actor(&OsEntropy).map_err(failed)?;
+        Ok(GitLedger::new(repository).short_lived(own))
     }
 
     /// The data folder that is meant: the one named, else this repository's own.
@@ -68,6 +94,11 @@ impl Place {
     }
 }
 
+/// GitHub, GitLab and most others set `CI` to true or 1.
+fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| ["true", "1"].contains(&value.as_str()))
+}
+
 /// Refused at once where the git command is missing, and not in the middle.
 pub fn git_is_there() -> Result<(), Failure> {
     Git::new("version").run().map(drop).map_err(|error| git_failure(&error))
@@ -83,6 +114,8 @@ pub fn git_failure(error: &GitError) -> Failure {
         GitError::NotARepository { .. } => alone("no_repository").hint(
             "`git init` makes one, `grit init --example shop` makes one with something in it",
         ),
+        GitError::ObjectFormat { .. } => alone("object_format")
+            .hint("`git init --object-format=sha1` makes a repository that Grit can work in"),
         GitError::NoObject { .. } => failure(Exit::NotFound, "not_found"),
         GitError::Ambiguous { .. } => failure(Exit::Usage, "ambiguous"),
         _ => failure(Exit::Environment, "git"),

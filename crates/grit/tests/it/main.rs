@@ -13,5 +13,6 @@ mod quick_start;
 mod refusing;
 mod running;
 mod serving;
+mod syncing;
 mod tracking;
 mod usage;

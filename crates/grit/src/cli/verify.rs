@@ -1,0 +1,43 @@
+use grit_git::GitLedger;
+use grit_issues::shown;
+use grit_ledger::{Changes, Cut, Ledger, LedgerError};
+use serde::Serialize;
+
+use super::place::Place;
+use crate::exit::{Exit, Failure};
+use crate::ui::Ui;
+
+/// What was checked, and what is wrong.
+#[derive(Serialize)]
+struct View {
+    lanes: usize,
+    entries: usize,
+    problems: Vec<String>,
+}
+
+/// Every lane is one chain, every entry's bytes are those that its id stands for, and git finds
+/// everything that they name.
+pub fn run(place: &Place, ui: &Ui) -> Result<Exit, Failure> {
+    let ledger = place.ledger()?;
+    let failed = |error| Failure::because("the ledger cannot be checked", &error);
+    let (changes, mut problems) = checked(&ledger).map_err(failed)?;
+    problems.extend(changes.quarantined.iter().map(|bad| {
+        format!("bad entry {} in lane {}: {}", bad.at, bad.lane, shown(&bad.reason, 300))
+    }));
+    let view = View { lanes: changes.heads.len(), entries: changes.entries.len(), problems };
+    ui.data(&view, text);
+    Ok(if view.problems.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+fn checked(ledger: &GitLedger) -> Result<(Changes, Vec<String>), LedgerError> {
+    let complaints = ledger.fsck()?;
+    Ok((ledger.since(&Cut::new())?, complaints))
+}
+
+fn text(view: &View) -> String {
+    let View { lanes, entries, problems } = view;
+    let mut text: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+    let verdict = if problems.is_empty() { "whole" } else { "not whole" };
+    text.push_str(&format!("{entries} events in {lanes} lanes: {verdict}\n"));
+    text
+}

@@ -49,7 +49,7 @@ pub struct Who {
     pub run_url: Option<String>,
 }
 
-/// What the repository's configuration says: `grit.remote`, `grit.lock.grace`,
+/// What the repository's configuration says: `grit.remote`, `grit.prefix`, `grit.lock.grace`,
 /// `grit.lock.trustClock`, `grit.lock.timeout`.
 #[derive(Clone, Debug)]
 pub struct LockSettings {
@@ -59,6 +59,8 @@ pub struct LockSettings {
     pub trust_clock: bool,
     pub timeout: Duration,
     pub remote: Option<String>,
+    /// Below which Grit's refs are, `refs/grit` unless set.
+    pub prefix: Option<RefName>,
 }
 
 /// A lock that is wanted.
@@ -115,7 +117,16 @@ impl LockSettings {
                 return Err(LockError::Setting { name: trust, value: value.to_owned() });
             }
         };
+        let prefix =
+            match text("grit.prefix")? {
+                None => None,
+                Some(value) => Some(value.parse().map_err(|_| LockError::Setting {
+                    name: "grit.prefix",
+                    value: value.clone(),
+                })?),
+            };
         Ok(Self {
+            prefix,
             rules: Rules { grace: duration("grit.lock.grace")? },
             trust_clock,
             timeout: duration("grit.lock.timeout")?.unwrap_or(TIMEOUT_DEFAULT),
@@ -133,7 +144,8 @@ impl Locks {
         who: Who,
     ) -> Result<Self, LockError> {
         let settings = LockSettings::read(&repository)?;
-        let (prefix, timeout) = ("refs/grit".to_owned(), settings.timeout);
+        let prefix = settings.prefix.as_ref().map_or("refs/grit", RefName::as_str).to_owned();
+        let timeout = settings.timeout;
         Ok(Self { repository, prefix, clock, entropy, who, settings, timeout })
     }
 

@@ -395,6 +395,22 @@ fn without_a_remote_a_lock_is_local_and_says_so() {
 }
 
 #[test]
+fn a_remote_that_takes_branches_only_holds_locks_as_such() {
+    let team = Team::new();
+    team.hook("update", "case $1 in refs/heads/*) exit 0;; *) exit 1;; esac");
+    let ada = team.member("ada", &[]);
+    let refused = ada.acquire("deploy:production", 60);
+    assert!(matches!(refused, Err(LockError::Rejected { .. })), "{refused:?}");
+    let prefix = [("grit.prefix", "refs/heads/grit")];
+    let (bob, cleo) = (team.member("bob", &prefix), team.member("cleo", &prefix));
+    bob.acquire("deploy:production", 60).unwrap();
+    assert_eq!(held_by(cleo.acquire("deploy:production", 60)), "bob");
+    assert!(git(&team.remote(), &["for-each-ref"]).contains("refs/heads/grit/lock/"));
+    let own = bob.locks.push(&resource("deploy:production"), &["HEAD:refs/heads/grit/x".into()]);
+    assert!(matches!(own, Err(LockError::Refspec { .. })), "{own:?}");
+}
+
+#[test]
 fn what_is_no_record_is_never_passed_over() {
     let team = Team::new();
     let (ada, bob) = (team.member("ada", &[]), team.member("bob", &[]));

@@ -104,9 +104,11 @@ impl Oracle {
                 Some(state) => state,
                 None => State::empty(&append.stream).map_err(|error| error.to_string())?,
             };
+            let was = statuses(&before);
             let after = before.fold(&append.stream, &event.kind, &event.data);
             let after = after.map_err(|error| error.to_string())?;
             count_state(&after, tally);
+            count_transitions(&was, &statuses(&after), tally);
             self.states.insert(append.stream.clone(), after);
             if append.stream.kind() == "slot" {
                 self.slot_event(&append.stream, &event.kind, &event.data, edge, tally)?;
@@ -314,6 +316,23 @@ fn ended_as_routed(slot: &Slot, number: u64, status: Status, edge: &Edge) -> Res
             Err(format!("deployment {number} of {id} ROLLED_BACK with {}", on(deployment.revision)))
         }
         _ => Ok(()),
+    }
+}
+
+/// Of a slot's deployments, by number.
+fn statuses(state: &State) -> BTreeMap<u64, Status> {
+    match state {
+        State::Slot(slot) => slot.deployments.values().map(|d| (d.number, d.status())).collect(),
+        State::Run(_) | State::Repo(_) => BTreeMap::new(),
+    }
+}
+
+fn count_transitions(was: &BTreeMap<u64, Status>, is: &BTreeMap<u64, Status>, tally: &mut Tally) {
+    for (number, to) in is {
+        match was.get(number) {
+            Some(from) if from != to => tally.count("transition", &format!("{from} -> {to}")),
+            Some(_) | None => {}
+        }
     }
 }
 

@@ -6,9 +6,9 @@ use grit_types::{Clock, Entropy, Fence, LeaseId, Principal, RefName, parse_durat
 
 use crate::{GitError, Repository};
 use board::{Board, Entry};
+use change::Changed;
 use kept::{Kept, Shelf};
 use place::{Place, Published};
-use sight::Counted;
 
 mod acquire;
 mod board;
@@ -183,6 +183,7 @@ impl Locks {
             own = Some(lease);
             Ok(Wish::Release { lease })
         });
+        let released = released.map(|changed| changed.lease);
         // A lease that is lost is not this clone's to keep either.
         if let (Some(lease), Ok(_) | Err(LockError::Lost { .. })) = (own, &released) {
             self.shelf().remove(resource, lease);
@@ -241,6 +242,7 @@ impl Locks {
             let (by, reason) = (self.who.actor.clone(), reason.to_owned());
             Ok(Wish::Break { lease, by, reason })
         })
+        .map(|changed| changed.lease)
     }
 
     /// Records the end of every lease that is over; answers them.
@@ -275,15 +277,14 @@ impl Locks {
     ) -> Result<Grant, LockError> {
         let place = self.place()?;
         let mut kept = None;
-        let lease = self.change(&place, resource, payload, |board, tip| {
+        let Changed { lease, since } = self.change(&place, resource, payload, |board, tip| {
             let own = self.own(board, tip)?;
             let (lease, left) = (own.lease, own.left());
-            // The new time counts from before the request.
-            let until = Counted::now().after(ttl.unwrap_or(tip.lease.ttl));
-            kept = Some(own.until(until).granted());
+            kept = Some(own);
             Ok(Wish::Renew { lease, ttl, left })
         })?;
         let kept = kept.ok_or_else(|| LockError::NotHeld { resource: resource.clone() })?;
+        let kept = kept.until(since.after(lease.ttl)).granted();
         self.shelf().put(&kept)?;
         Ok(Grant { lease, scope: place.scope(), left: kept.left() })
     }

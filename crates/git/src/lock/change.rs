@@ -8,11 +8,19 @@ use grit_types::{CommitId, LeaseId};
 
 use super::board::{Board, Entry};
 use super::place::{Move, Place, Published};
+use super::sight::Counted;
 use super::{LockError, Locks, record};
 
 const ATTEMPTS_MAX: u32 = 6;
 /// Records that others may have put behind ours before an answer came.
 const CHAIN_MAX: usize = 64;
+
+/// What stands at the end of a lock now.
+pub(super) struct Changed {
+    pub(super) lease: Lease,
+    /// When its record was written, at the latest: what the lease's time counts from.
+    pub(super) since: Counted,
+}
 
 impl Locks {
     /// Ends a lease of this clone's.
@@ -22,7 +30,8 @@ impl Locks {
         resource: &Resource,
         lease: LeaseId,
     ) -> Result<Lease, LockError> {
-        self.change(place, resource, &[], |_, _| Ok(Wish::Release { lease }))
+        let released = self.change(place, resource, &[], |_, _| Ok(Wish::Release { lease }));
+        released.map(|changed| changed.lease)
     }
 
     /// Puts what `wish` comes to behind the last record of a lock, together with `payload`; again
@@ -33,9 +42,9 @@ impl Locks {
         resource: &Resource,
         payload: &[String],
         mut wish: impl FnMut(&Board, &Entry) -> Result<Wish, LockError>,
-    ) -> Result<Lease, LockError> {
+    ) -> Result<Changed, LockError> {
         let key = resource.key();
-        let mut sent: Vec<(CommitId, Lease)> = Vec::new();
+        let mut sent: Vec<Sent> = Vec::new();
         let mut trouble = None;
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
@@ -45,21 +54,22 @@ impl Locks {
             let entry = board.entry(&key)?.cloned();
             let missing = || LockError::NotHeld { resource: resource.clone() };
             let entry = entry.ok_or_else(missing)?;
-            if let Some(lease) = arrived(place, &sent, &entry.tip) {
-                return Ok(lease);
+            if let Some(changed) = arrived(place, &sent, &entry.tip) {
+                return Ok(changed);
             }
+            let since = Counted::now();
             let wish = wish(&board, &entry)?;
             let decided = decide(Some(&entry.lease), &wish, &entry.moment, self.settings.rules);
             let next = match decided.map_err(|refusal| refused(resource, refusal))? {
-                Decision::Already(lease) => return Ok(lease),
+                Decision::Already(lease) => return Ok(Changed { lease, since }),
                 Decision::Write(next) => next,
             };
             let new = record::write(&place.repository.objects(), &next, Some(&entry.tip))?;
-            sent.push((new.clone(), next.clone()));
+            sent.push(Sent { id: new.clone(), lease: next.clone(), since: since.clone() });
             let name = place.ref_name(&key)?;
             let moves = [Move { name, expected: Some(entry.tip), new }];
             trouble = Some(match place.publish(&moves, payload)? {
-                Published::Accepted => return Ok(next),
+                Published::Accepted => return Ok(Changed { lease: next, since }),
                 Published::Rejected { why } => {
                     LockError::Rejected { remote: place.name().to_owned(), why }
                 }
@@ -73,11 +83,19 @@ impl Locks {
     }
 }
 
+/// A record whose answer may have been lost.
+struct Sent {
+    id: CommitId,
+    lease: Lease,
+    since: Counted,
+}
+
 /// The last of our records that got through all the same.
-fn arrived(place: &Place<'_>, sent: &[(CommitId, Lease)], tip: &CommitId) -> Option<Lease> {
+fn arrived(place: &Place<'_>, sent: &[Sent], tip: &CommitId) -> Option<Changed> {
     let repository = place.repository.local();
-    let is_there = |id: &CommitId| record::is_in_chain(&repository, tip, id, CHAIN_MAX);
-    sent.iter().rev().find(|(id, _)| is_there(id)).map(|(_, lease)| lease.clone())
+    let is_there = |sent: &&Sent| record::is_in_chain(&repository, tip, &sent.id, CHAIN_MAX);
+    let Sent { lease, since, .. } = sent.iter().rev().find(is_there)?;
+    Some(Changed { lease: lease.clone(), since: since.clone() })
 }
 
 fn refused(resource: &Resource, refusal: Refusal) -> LockError {

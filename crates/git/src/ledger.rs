@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::{GitError, Repository, object};
 
 mod chain;
 mod entry;
+mod fallback;
 mod read;
 mod shared;
 mod sync;
@@ -42,6 +44,8 @@ const KINDS: [&str; 3] = ["a", "ci", "audit"];
 pub struct GitLedger {
     repository: Repository,
     prefix: String,
+    /// Where the lanes are at the remote, when that is elsewhere.
+    remote_prefix: RwLock<Option<String>>,
     remote: Option<String>,
     timeout: Duration,
     /// The own lane of a clone that will not live long.
@@ -52,11 +56,13 @@ pub struct GitLedger {
 
 impl GitLedger {
     /// The ledger of a repository below `refs/grit`, with the remote that its setting
-    /// `grit.remote` names, or `origin`.
+    /// `grit.remote` names, or `origin`, and there below what `grit.prefix` names.
     pub fn new(repository: Repository) -> Self {
+        let configured = fallback::configured(&repository);
         Self {
             repository,
             prefix: "refs/grit".to_owned(),
+            remote_prefix: RwLock::new(configured),
             remote: None,
             timeout: NETWORK_TIMEOUT,
             short_lived: None,
@@ -64,11 +70,11 @@ impl GitLedger {
         }
     }
 
-    /// Below another prefix, for remotes that take no refs of their own kind
+    /// At the remote below another prefix, for those that take no refs but branches and tags
     /// (`refs/heads/grit`).
     #[must_use]
     pub fn with_prefix(mut self, prefix: &RefName) -> Self {
-        self.prefix = prefix.to_string();
+        self.remote_prefix = RwLock::new(Some(prefix.to_string()));
         self
     }
 

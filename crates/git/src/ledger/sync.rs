@@ -59,6 +59,8 @@ pub struct Exchanged {
     pub waiting: usize,
     /// How often the remote was asked; more than once when others moved the same lanes.
     pub rounds: usize,
+    /// The remote took no refs of Grit's own, and has the lanes as branches from now on.
+    pub now_branches: bool,
 }
 
 /// A lane that has more here than at the remote.
@@ -99,8 +101,28 @@ impl GitLedger {
     /// Exchanges lanes with the remote; [`grit_ledger::Ledger::sync`] exchanges all of them.
     ///
     /// Answers when both have the same, or why they have not. It may be stopped at any moment and
-    /// run again, by any number of processes and clones at once.
+    /// run again, by any number of processes and clones at once. At a remote that takes no refs but
+    /// branches and tags, lanes become branches.
     pub fn exchange(&self, exchange: &Exchange) -> Result<Exchanged, LedgerError> {
+        let refused = match self.exchange_there(exchange) {
+            Err(LedgerError::Refused { reason, remote, waiting }) => {
+                if !self.may_be_branches(&reason) {
+                    return Err(LedgerError::Refused { reason, remote, waiting });
+                }
+                LedgerError::Refused { reason, remote, waiting }
+            }
+            answered => return answered,
+        };
+        self.be_branches(true);
+        if let Ok(exchanged) = self.exchange_there(exchange) {
+            self.remember_branches()?;
+            return Ok(Exchanged { now_branches: true, ..exchanged });
+        }
+        self.be_branches(false);
+        Err(refused)
+    }
+
+    fn exchange_there(&self, exchange: &Exchange) -> Result<Exchanged, LedgerError> {
         let remote = self.remote_name()?;
         let failed = |error| storage(&format!("synchronise with `{remote}`"), error);
         let common = self.repository.common_dir();
@@ -130,6 +152,13 @@ impl GitLedger {
         shared: &mut Shared,
     ) -> Result<usize, LedgerError> {
         self.fetch(remote, exchange.audit)?;
+        let theirs =
+            self.tips(&tracking(remote)).map_err(|error| storage("read the lanes", error))?;
+        if theirs.is_empty() && self.finds_branches(remote)? {
+            self.be_branches(true);
+            self.remember_branches()?;
+            self.fetch(remote, exchange.audit)?;
+        }
         let mut offers = self.take(remote, exchange.audit, progress)?;
         let own = self.short_lived.as_ref().map(|own| format!("a/{own}"));
         let is_own = |offer: &Offer| Some(&offer.lane) == own.as_ref() && offer.expected.is_none();
@@ -182,7 +211,7 @@ impl GitLedger {
             .timeout(self.timeout)
             .operand(remote);
         for kind in KINDS.into_iter().filter(|kind| audit || *kind != AUDIT) {
-            let (theirs, here) = (&self.prefix, tracking(remote));
+            let (theirs, here) = (self.there(), tracking(remote));
             fetch = fetch.operand(format!("+{theirs}/{kind}/*:{here}/{kind}/*"));
         }
         fetch.run().map_err(|error| unreachable(remote, error))?;
@@ -342,7 +371,8 @@ impl GitLedger {
             .operand(remote);
         let mut names = Vec::new();
         for Offer { lane, tip, expected, .. } in offers {
-            let name = self.ref_name(lane).map_err(|error| storage("push", error))?;
+            self.ref_name(lane).map_err(|error| storage("push", error))?;
+            let name = format!("{}/{lane}", self.there());
             // Nothing expected means that the ref must not exist. What is expected was found to be
             // an ancestor, so the lease forces nothing.
             let expected = expected.as_ref().map_or("", CommitId::as_str);
@@ -376,7 +406,7 @@ impl Progress {
         }
         match broken {
             Some(error) => Err(error),
-            None => Ok(Exchanged { remote, received, sent, waiting, rounds }),
+            None => Ok(Exchanged { remote, received, sent, waiting, rounds, now_branches: false }),
         }
     }
 }

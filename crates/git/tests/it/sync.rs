@@ -238,3 +238,24 @@ fn a_lane_that_the_remote_has_goes_on_in_a_short_lived_clone() {
     let exchanged = ours.exchange(&Exchange::default()).unwrap();
     assert_eq!(exchanged.sent, BTreeMap::from([("a/us".to_owned(), 1)]));
 }
+
+#[test]
+fn at_a_host_that_takes_only_branches_lanes_are_branches() {
+    let team = Team::new();
+    git(&team.remote(), &["config", "receive.hideRefs", "refs/grit"]);
+    let (ours, fresh) = (team.clone("ours"), team.clone("fresh"));
+    ours.append(&lane("us"), &event("us", 1)).unwrap();
+    let exchanged = ours.exchange(&Exchange::default()).unwrap();
+    assert!(exchanged.now_branches);
+    assert_eq!(exchanged.sent, BTreeMap::from([("a/us".to_owned(), 1)]));
+    let refs = git(&team.remote(), &["for-each-ref", "--format=%(refname)"]);
+    assert_eq!(refs, "refs/heads/grit/a/us");
+    assert_eq!(fresh.sync().unwrap(), SyncReport { received: 1, sent: 0 });
+    fresh.append(&lane("them"), &event("them", 2)).unwrap();
+    fresh.sync().unwrap();
+    // Another process reads where they are.
+    let ours = team.ledger("ours");
+    let exchanged = ours.exchange(&Exchange::default()).unwrap();
+    assert!(!exchanged.now_branches);
+    assert_eq!(ours.read().unwrap(), [event("us", 1), event("them", 2)]);
+}

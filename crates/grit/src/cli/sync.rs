@@ -38,6 +38,13 @@ pub fn run(options: &Sync, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let exchanged = ledger
         .exchange(&Exchange { send, audit: options.audit })
         .map_err(|error| failure(&error, options.remote.as_deref(), ledger.repository()))?;
+    if exchanged.now_branches {
+        ui.status(format!(
+            "Note: `{}` takes no refs but branches and tags: what is recorded is in branches below \
+             `grit/` there (git config grit.prefix)",
+            exchanged.remote
+        ));
+    }
     ui.data(&View::new(&exchanged), text);
     Ok(Exit::Done)
 }
@@ -74,7 +81,7 @@ fn no_remote(asked: Option<&str>, known: &[String]) -> Failure {
 
 impl<'a> View<'a> {
     fn new(exchanged: &'a Exchanged) -> Self {
-        let Exchanged { remote, received, sent, waiting, rounds } = exchanged;
+        let Exchanged { remote, received, sent, waiting, rounds, now_branches: _ } = exchanged;
         Self {
             remote,
             received: received.values().sum(),

@@ -23,6 +23,8 @@ usage: cargo xtask COMMAND
   torture locks [--rounds N]       contenders for named locks: killed, stopped, with wrong clocks, a remote that
         [--races N] [--seed S]     drops replies or is away; then `repo:` against `deploy:`
         [--binary PATH]
+  torture sync [--clones N]        clones that create alone and sync at once; CI jobs; processes in one clone
+        [--events N] [--runners N] [--binary PATH]
   realworld [--rounds N]           published packages' own workflows, under `grit run` and by hand
         [--binary PATH]";
 
@@ -38,6 +40,7 @@ pub enum Command {
     Bench(bench::Request),
     Torture(torture::Request),
     TortureLocks(torture::locks::Settings),
+    TortureSync(torture::sync::Settings),
     Realworld(realworld::Settings),
 }
 
@@ -212,6 +215,7 @@ fn torture(words: &mut Words<'_>) -> Result<Command, UsageError> {
         "controller" => torture::Victim::Controller,
         "edge" => torture::Victim::Edge,
         "locks" => return torture_locks(words),
+        "sync" => return torture_sync(words),
         other => return Err(unexpected(other)),
     };
     let mut request = torture::Request { victim, kills: 100, seed: 1, binary: None };
@@ -238,6 +242,20 @@ fn torture_locks(words: &mut Words<'_>) -> Result<Command, UsageError> {
         }
     }
     Ok(Command::TortureLocks(settings))
+}
+
+fn torture_sync(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let mut settings = torture::sync::Settings::default();
+    while let Some(word) = words.next() {
+        match word {
+            "--clones" => settings.clones = words.positive(word)?,
+            "--events" => settings.events = words.positive(word)?,
+            "--runners" => settings.runners = words.positive(word)?,
+            "--binary" => settings.binary = Some(words.value(word)?.into()),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(Command::TortureSync(settings))
 }
 
 fn realworld(words: &mut Words<'_>) -> Result<Command, UsageError> {

@@ -53,6 +53,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(request) => bench::run(&repo, &request),
         Command::Torture(request) => torture::run(&repo, &request),
         Command::TortureLocks(settings) => torture::locks::run(&repo, &settings),
+        Command::TortureSync(settings) => torture::sync::run(&repo, &settings),
         Command::Realworld(settings) => realworld::run(&repo, &settings),
     }
 }

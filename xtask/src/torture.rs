@@ -5,6 +5,7 @@ mod controller;
 mod edge;
 pub mod locks;
 mod random;
+pub mod sync;
 mod world;
 
 use std::{path::PathBuf, process::ExitCode};

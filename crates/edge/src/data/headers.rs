@@ -1,8 +1,8 @@
 //! Which header lines go on, and which end here (RFC 9110, section 7.6.1).
 
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -13,46 +13,51 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 
 /// Between the client and the edge, or the edge and an endpoint; never through. `Expect` too: the
 /// edge itself tells the client to go on.
-const HOP_BY_HOP: [HeaderName; 8] =
+static HOP_BY_HOP: [HeaderName; 8] =
     [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, EXPECT];
 
 /// Takes out what is meant for the next hop only.
 pub(crate) fn strip(headers: &mut HeaderMap) {
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-        return;
+    let hop_by_hop = headers.keys().filter(|name| HOP_BY_HOP.contains(name));
+    let mut ending: Vec<HeaderName> = hop_by_hop.cloned().collect();
+    if ending.contains(&CONNECTION) {
+        ending.extend(listed(headers));
     }
-    for name in listed(headers) {
-        headers.remove(name);
-    }
-    for name in &HOP_BY_HOP {
+    for name in ending {
         headers.remove(name);
     }
 }
 
 /// Says who asked, for what, and how. What a client claims about hops before it stays in front.
 pub(crate) fn forwarded(headers: &mut HeaderMap, client: &HeaderValue) {
-    let chain = match headers.get(&FORWARDED_FOR) {
-        Some(before) => [before.as_bytes(), b", ", client.as_bytes()].concat(),
-        None => Vec::new(),
-    };
-    let chain = match chain.is_empty() {
-        true => client.clone(),
-        false => HeaderValue::from_bytes(&chain).unwrap_or_else(|_| client.clone()),
-    };
-    headers.insert(FORWARDED_FOR, chain);
+    match headers.entry(FORWARDED_FOR) {
+        Entry::Vacant(none) => {
+            none.insert(client.clone());
+        }
+        Entry::Occupied(mut before) if before.get().is_empty() => {
+            before.insert(client.clone());
+        }
+        Entry::Occupied(mut before) => {
+            let chain = [before.get().as_bytes(), b", ", client.as_bytes()].concat();
+            before.insert(HeaderValue::from_bytes(&chain).unwrap_or_else(|_| client.clone()));
+        }
+    }
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     if let Some(host) = headers.get(HOST).cloned() {
         headers.insert(FORWARDED_HOST, host);
     }
 }
 
-/// The names in `Connection`, except those that no sender may take away.
+/// The names in `Connection`, except those that no sender may take away, and `keep-alive`, which
+/// ends here anyway and is mostly all there is.
 fn listed(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
         .collect()
 }

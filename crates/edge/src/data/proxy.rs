@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, HOST, HeaderValue};
+use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
@@ -29,6 +29,8 @@ use crate::stats::{Outcome, second_of};
 const ATTEMPTS_MAX: usize = 6;
 /// Bytes of a failed request's path that are kept as evidence.
 const PATH_SHOWN_MAX: usize = 200;
+/// Room for the headers of an ordinary request, in bytes.
+const SPARE_CAPACITY: usize = 512;
 
 /// Answers one request.
 pub(crate) async fn serve(
@@ -181,8 +183,9 @@ async fn exchange(
     let mut unused = reusable(upstream, replayable);
     loop {
         let (mut pooled, spare) = match unused.take() {
-            Some(pooled) => (pooled, Some(replayable.then(|| copy(&request, conn)))),
-            None => match within(conn, worker.connect(upstream)).await {
+            Some(pooled) => (pooled, Some(replayable.then(|| Spare::of(&request)))),
+            // Boxed: it is rare, and every request would have to carry its room about.
+            None => match within(conn, Box::pin(worker.connect(upstream))).await {
                 Some(Ok(pooled)) => (pooled, None),
                 Some(Err(_)) => return Err(Failure::Unsent(Box::new(request))),
                 None => return Err(Failure::Expired),
@@ -202,7 +205,7 @@ async fn exchange(
                 unused = reusable(upstream, replayable);
                 unsent
             }
-            (None, Some(Some(spare))) if !pooled.has_received() => spare,
+            (None, Some(Some(spare))) if !pooled.has_received() => spare.into_request(conn),
             (None, _) => return Err(Failure::Lost),
         };
     }
@@ -219,12 +222,41 @@ fn reusable(upstream: &Upstream, replayable: bool) -> Option<Pooled> {
     }
 }
 
-fn copy(request: &Request<Upload>, conn: &Rc<Conn>) -> Request<Upload> {
-    let mut copy = Request::new(Upload::empty(Rc::clone(conn)));
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
+/// A request without a body, to be sent again if need be. Its headers are kept as lines of text:
+/// a second map of them costs more, and is hardly ever asked for.
+struct Spare {
+    method: Method,
+    uri: Uri,
+    lines: Vec<u8>,
+}
+
+impl Spare {
+    fn of(request: &Request<Upload>) -> Self {
+        let mut lines = Vec::with_capacity(SPARE_CAPACITY);
+        for (name, value) in request.headers() {
+            for part in [name.as_str().as_bytes(), b":", value.as_bytes(), b"\n"] {
+                lines.extend_from_slice(part);
+            }
+        }
+        Self { method: request.method().clone(), uri: request.uri().clone(), lines }
+    }
+
+    fn into_request(self, conn: &Rc<Conn>) -> Request<Upload> {
+        let mut request = Request::new(Upload::empty(Rc::clone(conn)));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        // No name holds a colon, and no value a line's end (RFC 9110, section 5).
+        for line in self.lines.split(|byte| *byte == b'\n') {
+            let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+            let (name, value) = (&line[..colon], &line[colon + 1..]);
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                request.headers_mut().append(name, value);
+            }
+        }
+        request
+    }
 }
 
 /// The output of the future, unless the watchdog ends the wait first.
@@ -246,7 +278,7 @@ struct Attempt {
     upstream: Rc<Upstream>,
     started: Instant,
     /// What was asked for, where failures are kept as evidence.
-    line: Option<(Method, Uri)>,
+    line: Option<Box<(Method, Uri)>>,
 }
 
 impl Attempt {
@@ -260,7 +292,7 @@ impl Attempt {
     ) -> Self {
         upstream.shard().enter();
         let evidence = route.entry.groups[group].evidence.is_some();
-        let line = evidence.then(|| (request.method().clone(), request.uri().clone()));
+        let line = evidence.then(|| Box::new((request.method().clone(), request.uri().clone())));
         let (worker, upstream) = (Rc::clone(worker), Rc::clone(upstream));
         Self { worker, route, group, upstream, started, line }
     }
@@ -317,7 +349,7 @@ impl Attempt {
     fn tell(&self, failed: bool, note: &str, elapsed: std::time::Duration) {
         let group = &self.route.entry.groups[self.group];
         let Some(evidence) = &group.evidence else { return };
-        if failed && let Some((method, uri)) = &self.line {
+        if failed && let Some((method, uri)) = self.line.as_deref() {
             let number = self.route.entry.requests();
             // Without the query: it may hold what only the service should know.
             let path = uri.path();
@@ -360,5 +392,32 @@ impl Drop for Answering {
             self.attempt.upstream.checkin(pooled, worker.now(), &worker.shared.limits);
         }
         self.conn.enter(Phase::Idle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_again_is_what_was_sent() {
+        let conn = Rc::new(Conn::new(Rc::default(), HeaderValue::from_static("127.0.0.1")));
+        let mut request = Request::new(Upload::empty(Rc::clone(&conn)));
+        *request.method_mut() = Method::OPTIONS;
+        *request.uri_mut() = Uri::from_static("/path?a=b:c");
+        let lines: [(&'static str, &[u8]); 5] = [
+            ("host", b"localhost:80"),
+            ("x-twice", b"one: two"),
+            ("x-twice", b"\xff\tthree"),
+            ("x-empty", b""),
+            ("x-last", b"4"),
+        ];
+        for (name, value) in lines {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            request.headers_mut().append(HeaderName::from_static(name), value);
+        }
+        let again = Spare::of(&request).into_request(&conn);
+        assert_eq!((again.method(), again.uri()), (request.method(), request.uri()));
+        assert_eq!(again.headers(), request.headers());
     }
 }

@@ -157,7 +157,7 @@ async fn open(address: SocketAddr) -> io::Result<Pooled> {
     stream.set_nodelay(true)?;
     let watched = Watched { stream, received: false };
     let socket = Socket(Rc::new(RefCell::new(TokioIo::new(watched))));
-    let opened = http1::Builder::new().handshake(socket.clone()).await;
+    let opened = http1::Builder::new().writev(false).handshake(socket.clone()).await;
     let (sender, connection) = opened.map_err(io::Error::other)?;
     tokio::task::spawn_local(async move {
         // What breaks here is told to the request that waits for it.

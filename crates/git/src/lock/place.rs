@@ -308,12 +308,20 @@ fn judge(output: Output, moves: &[Move]) -> Published {
     };
     let (locks, payload) = (refused(true), refused(false));
     let cause = |list: &[&str]| list.iter().copied().find(|s| is_cause(s)).map(printable);
+    let said = said(&output.stderr);
     match (cause(&locks), cause(&payload)) {
-        (Some(why), _) => Published::Rejected { why },
-        (None, Some(why)) => Published::PayloadRejected { why },
+        (Some(why), _) => Published::Rejected { why: why + &said },
+        (None, Some(why)) => Published::PayloadRejected { why: why + &said },
         (None, None) if !locks.is_empty() => Published::Rejected { why: printable(&output.stderr) },
         (None, None) => Published::Unknown(output.into_failure("push")),
     }
+}
+
+/// What the remote itself said went wrong, to be put behind git's word for it.
+fn said(stderr: &str) -> String {
+    let errors = stderr.lines().filter_map(|line| line.strip_prefix("remote: "));
+    let first = errors.map(printable).find(|line| !line.is_empty());
+    first.map(|line| format!(": {line}")).unwrap_or_default()
 }
 
 fn told(line: &str) -> Option<(&str, &str, &str)> {

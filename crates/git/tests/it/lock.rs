@@ -372,7 +372,7 @@ fn a_remote_that_takes_nothing_is_told() {
     let refused = ada.acquire("deploy:production", 60);
     let Err(LockError::Rejected { remote, why }) = refused else { panic!("{refused:?}") };
     assert_eq!(remote, "origin");
-    assert!(why.contains("declined"), "{why}");
+    assert!(why.contains("declined") && why.contains("read only today"), "{why}");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     fs,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::{
+        fs::{PermissionsExt, symlink},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -44,7 +47,8 @@ impl Arena {
             "[user]\n\tname = T\n\temail = t@localhost\n[init]\n\tdefaultBranch = main\n",
         )?;
         let root = arena.path("");
-        arena.git(&root, &["init", "--quiet", "--bare", "remote.git"])?;
+        arena.git(&root, &["init", "--quiet", "--bare", "store.git"])?;
+        symlink("store.git", arena.path("remote.git"))?;
         let hook = arena.remote().join("hooks/reference-transaction");
         fs::create_dir_all(hook.parent().context("hooks")?)?;
         fs::write(&hook, HOOK)?;
@@ -67,8 +71,9 @@ impl Arena {
         self.folder.path().join(name)
     }
 
+    /// The repository itself, also while its address leads nowhere.
     pub fn remote(&self) -> PathBuf {
-        self.path("remote.git")
+        self.path("store.git")
     }
 
     pub fn clone(&self, number: usize) -> PathBuf {
@@ -132,12 +137,12 @@ impl Arena {
         Ok(())
     }
 
-    /// The remote is away for so long.
+    /// The remote's address leads nowhere for so long; what is going on there goes on.
     pub fn away(&self, pause: Duration) -> Result<()> {
-        let away = self.path("away.git");
-        fs::rename(self.remote(), &away)?;
+        let (address, away) = (self.path("remote.git"), self.path("away.git"));
+        fs::rename(&address, &away)?;
         thread::sleep(pause);
-        fs::rename(&away, self.remote())?;
+        fs::rename(&away, &address)?;
         Ok(())
     }
 }

@@ -62,6 +62,8 @@ pub struct Story {
     /// When it died.
     pub died: Option<u64>,
     pub stopped: bool,
+    /// Why it did not get the lock.
+    pub refusal: Option<String>,
     done: bool,
 }
 
@@ -106,6 +108,7 @@ pub fn run(
     let mut act = Act { arena, number, plan, begun, over: Some(over), story: &mut story };
     let ended = act.run(&acquire)?;
     act.over = None;
+    act.story.refusal = ended.as_ref().and_then(refusal);
     let Some(grant) = ended.and_then(|ended| granted(arena, number, resource, &ended)) else {
         story.done = story.died.is_none();
         return Ok(story);
@@ -216,6 +219,12 @@ fn children_of(pid: u32) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+fn refusal(ended: &Ended) -> Option<String> {
+    let document: Value = serde_json::from_str(&ended.stdout).unwrap_or_default();
+    let message = document["error"]["message"].as_str()?;
+    Some(format!("exit {}: {message}", ended.code.unwrap_or(-1)))
 }
 
 /// The grant, and by the clone's own file since when and until when it counts on it.

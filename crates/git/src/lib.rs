@@ -33,6 +33,7 @@ mod ledger;
 mod lock;
 mod object;
 mod refs;
+mod remote;
 mod repository;
 mod spawn;
 mod stale;

@@ -19,7 +19,7 @@ use crate::durable::sync_changed;
 use crate::error::Reading;
 use crate::filelock::FileLock;
 use crate::refs::{self, RefWriter};
-use crate::{Git, GitError};
+use crate::{GitError, remote};
 
 /// How often one exchange starts again because others moved the same lanes at the same time.
 const ROUNDS_MAX: usize = 5;
@@ -197,19 +197,8 @@ impl GitLedger {
 
     fn fetch(&self, remote: &str, audit: bool) -> Result<(), LedgerError> {
         let started = SystemTime::now();
-        let mut fetch = Git::new("fetch")
-            .repository(self.repository.git_dir())
-            .setting("core.fsync=all")
-            .setting("core.fsyncMethod=fsync")
-            .setting("fetch.fsckObjects=true")
-            .flag("--quiet")
-            .flag("--prune")
-            .flag("--no-tags")
-            .flag("--no-write-fetch-head")
-            .flag("--no-auto-maintenance")
-            .flag("--refmap=")
-            .timeout(self.timeout)
-            .operand(remote);
+        let fetch = remote::fetch(self.repository.git_dir(), remote, self.timeout);
+        let mut fetch = fetch.flag("--prune");
         for kind in KINDS.into_iter().filter(|kind| audit || *kind != AUDIT) {
             let (theirs, here) = (self.there(), tracking(remote));
             fetch = fetch.operand(format!("+{theirs}/{kind}/*:{here}/{kind}/*"));
@@ -361,24 +350,13 @@ impl GitLedger {
 
     /// Pushes lanes, each by itself; answers what became of each.
     pub(super) fn push(&self, remote: &str, offers: &[Offer]) -> Result<Vec<Verdict>, LedgerError> {
-        let mut push = Git::new("push")
-            .repository(self.repository.git_dir())
-            .flag("--porcelain")
-            .flag("--no-verify")
-            .flag("--no-follow-tags")
-            .flag("--recurse-submodules=no")
-            .timeout(self.timeout)
-            .operand(remote);
+        let mut push = remote::push(self.repository.git_dir(), remote, self.timeout);
         let mut names = Vec::new();
         for Offer { lane, tip, expected, .. } in offers {
             self.ref_name(lane).map_err(|error| storage("push", error))?;
             let name = format!("{}/{lane}", self.there());
-            // Nothing expected means that the ref must not exist. What is expected was found to be
-            // an ancestor, so the lease forces nothing.
-            let expected = expected.as_ref().map_or("", CommitId::as_str);
-            push = push
-                .option("--force-with-lease=", format!("{name}:{expected}"))
-                .operand(format!("{tip}:{name}"));
+            // What is expected was found to be an ancestor, so the lease forces nothing.
+            push = remote::moving(push, &name, expected.as_ref(), tip);
             names.push(name);
         }
         let output = push.output().map_err(|error| unreachable(remote, error))?;

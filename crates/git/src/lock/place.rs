@@ -11,7 +11,7 @@ use crate::error::Reading;
 use crate::filelock::FileLock;
 use crate::refs::{self, RefWriter};
 use crate::repository::commit_id;
-use crate::{Git, GitError, Output, Repository};
+use crate::{Git, GitError, Output, Repository, remote};
 
 /// How often refs are read again that git packs at the same moment.
 const READS_MAX: usize = 5;
@@ -113,18 +113,7 @@ impl Place<'_> {
 
     fn fetch_once(&self, remote: &str) -> Result<Output, LockError> {
         let started = SystemTime::now();
-        let output = Git::new("fetch")
-            .repository(self.repository.git_dir())
-            .setting("core.fsync=all")
-            .setting("core.fsyncMethod=fsync")
-            .setting("fetch.fsckObjects=true")
-            .flag("--quiet")
-            .flag("--no-tags")
-            .flag("--no-write-fetch-head")
-            .flag("--no-auto-maintenance")
-            .flag("--refmap=")
-            .timeout(self.timeout)
-            .operand(remote)
+        let output = remote::fetch(self.repository.git_dir(), remote, self.timeout)
             // Without `+`: the history of a lock only grows, and git refuses what does not.
             .operand(format!("{}/*:{}/*", self.refs, tracking(remote)))
             .output()
@@ -172,20 +161,10 @@ impl Place<'_> {
         moves: &[Move],
         payload: &[String],
     ) -> Result<Published, LockError> {
-        let mut push = Git::new("push")
-            .repository(self.repository.git_dir())
-            .flag("--porcelain")
-            .flag("--atomic")
-            .flag("--no-verify")
-            .flag("--no-follow-tags")
-            .flag("--recurse-submodules=no")
-            .timeout(self.timeout)
-            .operand(remote);
+        let push = remote::push(self.repository.git_dir(), remote, self.timeout);
+        let mut push = push.flag("--atomic");
         for Move { name, expected, new } in moves {
-            let expected = expected.as_ref().map_or("", CommitId::as_str);
-            push = push
-                .option("--force-with-lease=", format!("{name}:{expected}"))
-                .operand(format!("{new}:{name}"));
+            push = remote::moving(push, name.as_str(), expected.as_ref(), new);
         }
         for refspec in payload {
             push = push.operand(refspec);

@@ -173,11 +173,12 @@ fn weight_set(slot: &mut Slot, awaited: Option<u64>, route: &Route) {
             *act = Act::Routing(route.sequence);
         }
         Phase::RollingBack { back, .. } => *back = Back::Routing(route.sequence),
-        phase @ (Phase::Moving(_) | Phase::Holding { .. } | Phase::Measuring) => {
-            *phase = Phase::Moving(Act::Sealing(route.sequence));
-        }
-        phase @ Phase::Soaking { .. } => *phase = Phase::Moving(Act::Sealing(route.sequence)),
         Phase::Gated | Phase::Queued | Phase::Ended(_) => {}
+        // A route for which a rollout waits beyond its steps' own is its last.
+        phase @ (Phase::Moving(_)
+        | Phase::Holding { .. }
+        | Phase::Measuring
+        | Phase::Soaking { .. }) => *phase = Phase::Moving(Act::Sealing(route.sequence)),
     }
 }
 

@@ -109,11 +109,7 @@ impl Draft {
     }
 
     fn awaiting(&self, sequence: Sequence) -> Option<&Deployment> {
-        self.slot.active().filter(|active| match &active.phase {
-            Phase::Moving(Act::Routing(awaited) | Act::Sealing(awaited))
-            | Phase::RollingBack { back: Back::Routing(awaited), .. } => *awaited == sequence,
-            _ => false,
-        })
+        self.slot.active().filter(|active| active.awaited() == Some(sequence))
     }
 
     fn is_as_told(&self, observed: &Observed) -> bool {

@@ -80,13 +80,7 @@ impl Draft {
     /// Routes follow the instances: one that is not ready, or came back elsewhere, is replaced in
     /// the route at the weights in force. While an answer to a route is awaited this waits too.
     pub(super) fn refresh(&mut self) {
-        let awaiting = self.slot.active().is_some_and(|active| {
-            matches!(
-                active.phase,
-                Phase::Moving(Act::Routing(_) | Act::Sealing(_))
-                    | Phase::RollingBack { back: Back::Routing(_), .. }
-            )
-        });
+        let awaiting = self.slot.active().is_some_and(|active| active.awaited().is_some());
         let Some(routing) = self.slot.routing.as_ref().filter(|_| !awaiting) else { return };
         let last = routing.route.groups.clone();
         let groups: Vec<Group> = last.iter().filter_map(|group| self.refreshed(group)).collect();

@@ -324,6 +324,15 @@ impl Deployment {
         }
     }
 
+    /// The route whose reading back it waits for.
+    pub(crate) fn awaited(&self) -> Option<Sequence> {
+        match self.phase {
+            Phase::Moving(Act::Routing(sequence) | Act::Sealing(sequence))
+            | Phase::RollingBack { back: Back::Routing(sequence), .. } => Some(sequence),
+            _ => None,
+        }
+    }
+
     /// The weight that the current step gives, or the last one before it that gave any.
     pub fn weight(&self) -> Option<Weight> {
         self.stages.iter().take(self.step + 1).rev().find_map(|stage| match stage {

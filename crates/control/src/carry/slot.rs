@@ -1,6 +1,5 @@
-use grit_rollout::TargetError;
 use grit_rollout::slot::{Command as SlotCommand, Effect, Outcome, RouteFailure};
-
+use grit_rollout::{RouterError, TargetError};
 use grit_types::chain;
 
 use super::{Carry, sleep_until};
@@ -79,7 +78,13 @@ impl Carry {
                 Ok(observed) => return Ok(Ok(observed)),
                 Err(error) => error,
             };
-            let now = self.ports.router.observed(&route.slot).await?;
+            // Only what is refused as unusable may have been refused because of a trip.
+            let now = match error {
+                RouterError::Invalid { .. } => self.ports.router.observed(&route.slot).await?,
+                RouterError::Stale { .. }
+                | RouterError::Unreachable(_)
+                | RouterError::Storage { .. } => None,
+            };
             RouteFailure::judge(route, error, now).map(Err)
         };
         self.until_done("setting weights", attempt).await

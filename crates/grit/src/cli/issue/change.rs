@@ -8,7 +8,11 @@ use crate::ui::Ui;
 
 /// Carries commands out on one issue, and tells what is so now.
 pub fn one(id: &str, commands: &[Command], place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let mut tracker = Tracker::open(place, false, ui)?;
+    on(&mut Tracker::open(place, false, ui)?, id, commands, ui)
+}
+
+/// The same, where the tracker is open already.
+pub fn on(tracker: &mut Tracker, id: &str, commands: &[Command], ui: &Ui) -> Result<Exit, Failure> {
     let changed = tracker.change(id, commands)?;
     tell(std::slice::from_ref(&changed), ui);
     ui.data(&changed, |changed| format!("{}\n", changed.id));

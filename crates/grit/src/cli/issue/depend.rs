@@ -10,22 +10,23 @@ use crate::ui::Ui;
 
 pub fn run(verb: &DepVerb, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     match verb {
-        DepVerb::Add(target) => {
-            let dependency = dependency(target, place, ui)?;
-            change::one(&target.id, &[Command::Depend(dependency)], place, ui)
-        }
-        DepVerb::Remove(target) => {
-            let dependency = dependency(target, place, ui)?;
-            change::one(&target.id, &[Command::Undepend(dependency)], place, ui)
-        }
+        DepVerb::Add(target) => change(target, Command::Depend, place, ui),
+        DepVerb::Remove(target) => change(target, Command::Undepend, place, ui),
         DepVerb::List { id } => list(id, place, ui),
         DepVerb::Topo => order(place, ui),
     }
 }
 
-fn dependency(target: &Target, place: &Place, ui: &Ui) -> Result<Dependency, Failure> {
-    let tracker = Tracker::open(place, false, ui)?;
-    Ok(Dependency { kind: target.kind, on: tracker.find(&target.target)?.id.clone() })
+fn change(
+    target: &Target,
+    command: fn(Dependency) -> Command,
+    place: &Place,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
+    let mut tracker = Tracker::open(place, false, ui)?;
+    let on = tracker.find(&target.target)?.id.clone();
+    let command = command(Dependency { kind: target.kind, on });
+    change::on(&mut tracker, &target.id, &[command], ui)
 }
 
 fn list(id: &str, place: &Place, ui: &Ui) -> Result<Exit, Failure> {

@@ -27,10 +27,6 @@ pub fn run(verb: &QueryVerb, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
         tracker.append(event)?;
     }
     decision.already.iter().for_each(|already| ui.status(already));
-    ui.data(&tracker_answer(decision.events.len()), |_| String::new());
+    ui.data(&serde_json::json!({ "recorded": decision.events.len() }), |_| String::new());
     Ok(Exit::Done)
-}
-
-fn tracker_answer(recorded: usize) -> serde_json::Value {
-    serde_json::json!({ "recorded": recorded })
 }

@@ -21,8 +21,8 @@ usage: cargo xtask COMMAND
         [--kills K] [--seed S]
         [--binary PATH]
   torture locks [--rounds N]       contenders for named locks: killed, stopped, with wrong clocks, a remote that
-        [--races N] [--seed S]     drops replies or is away; then `repo:` against `deploy:`
-        [--binary PATH]
+        [--arenas N] [--races N]   drops replies or is away; then `repo:` against `deploy:`
+        [--seed S] [--binary PATH]
   torture sync [--clones N]        clones that create alone and sync at once; CI jobs; processes in one clone
         [--events N] [--runners N] [--binary PATH]
   realworld [--rounds N]           published packages' own workflows, under `grit run` and by hand
@@ -235,6 +235,7 @@ fn torture_locks(words: &mut Words<'_>) -> Result<Command, UsageError> {
     while let Some(word) = words.next() {
         match word {
             "--rounds" => settings.rounds = words.positive(word)?,
+            "--arenas" => settings.arenas = words.positive(word)?,
             "--races" => settings.races = words.number(word)?,
             "--seed" => settings.seed = words.number(word)?,
             "--binary" => settings.binary = Some(words.value(word)?.into()),

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Result, anyhow, ensure};
 
 use super::random::Random;
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     tools::{self, Source, Tool},
 };
 use arena::Arena;
-use check::History;
+use check::{History, Tally};
 use contender::{Clock, Fault, Plan};
 
 /// The time of every lease, and the grace that the clones are configured with.
@@ -34,6 +34,8 @@ const GRACE: &str = "200ms";
 const CONTENDERS: usize = 4;
 /// So that a lock whose holder died is asked for again when its lease is over.
 const RESOURCES: u64 = 4;
+/// So that no arena of one seed does what one of the next seed does.
+const SEEDS_APART: u64 = 1_000;
 
 const TOOLS: &[Tool] = &[Tool {
     name: "faketime",
@@ -45,6 +47,8 @@ const TOOLS: &[Tool] = &[Tool {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
     pub rounds: u64,
+    /// So many remotes, each with contenders of its own, share the rounds: most of a round is waiting.
+    pub arenas: u64,
     /// Of `repo:` against `deploy:`.
     pub races: u64,
     pub seed: u64,
@@ -54,7 +58,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { rounds: 200, races: 200, seed: 1, binary: None }
+        Self { rounds: 200, arenas: 1, races: 200, seed: 1, binary: None }
     }
 }
 
@@ -71,24 +75,56 @@ struct Weather {
 /// A tool is missing, or a part does not start.
 pub fn run(repo: &Repo, settings: &Settings) -> Result<ExitCode> {
     tools::need(TOOLS)?;
-    let arena = Arena::make(repo.grit(settings.binary.as_deref())?, CONTENDERS, GRACE)?;
-    println!("seed {}, {CONTENDERS} contenders, leases of {TTL:?}, grace {GRACE}", settings.seed);
-    let mut random = Random::new(settings.seed);
-    let mut history = History::default();
-    for round in 0..settings.rounds {
-        let plans: Vec<Plan> = (0..CONTENDERS).map(|_| plan(&mut random)).collect();
-        let weather = weather(&mut random);
-        contest(&arena, round, &plans, weather, &mut history)?;
-        if (round + 1) % 25 == 0 {
-            println!("round {}: {}", round + 1, history.so_far());
-        }
-    }
-    let mut wrong = history.check(&arena)?;
-    wrong.extend(races(&arena, settings.races)?);
+    let grit = repo.grit(settings.binary.as_deref())?;
+    let (arenas, seed) = (settings.arenas, settings.seed);
+    println!("seed {seed}, {arenas} x {CONTENDERS} contenders, leases of {TTL:?}, grace {GRACE}");
+    let faketime = arena::faketime()?;
+    let make = |_| Arena::make(grit.clone(), faketime.clone(), CONTENDERS, GRACE);
+    let arenas: Vec<Arena> = (0..arenas).map(make).collect::<Result<_>>()?;
+    let (tally, mut wrong) = contests(&arenas, settings)?;
+    ensure!(
+        tally.landed > 0 && tally.refused > 0,
+        "nothing landed, or nothing was refused: too few rounds"
+    );
+    println!("{tally}");
+    wrong.extend(races(&arenas[0], settings.races)?);
     for line in &wrong {
         println!("WRONG: {line}");
     }
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The rounds, dealt to the arenas in turn; an arena has what happens to it from the seed and its number.
+fn contests(arenas: &[Arena], settings: &Settings) -> Result<(Tally, Vec<String>)> {
+    thread::scope(|scope| {
+        let deal = |(arena, number)| scope.spawn(move || share(arena, number, settings));
+        let running: Vec<_> = arenas.iter().zip(0..).map(deal).collect();
+        let mut all = (Tally::default(), Vec::new());
+        for thread in running {
+            let ended = thread.join().map_err(|_| anyhow!("an arena's thread panicked"))?;
+            let (tally, wrong) = ended?;
+            all.0 += tally;
+            all.1.extend(wrong);
+        }
+        Ok(all)
+    })
+}
+
+/// One arena's rounds.
+fn share(arena: &Arena, number: u64, settings: &Settings) -> Result<(Tally, Vec<String>)> {
+    let mut random = Random::new(settings.seed.wrapping_mul(SEEDS_APART).wrapping_add(number));
+    let mut history = History::default();
+    let step = usize::try_from(settings.arenas)?;
+    for (done, round) in (0u64..).zip((number..settings.rounds).step_by(step)) {
+        let plans: Vec<Plan> = (0..CONTENDERS).map(|_| plan(&mut random)).collect();
+        let weather = weather(&mut random);
+        let resource = format!("deploy:r{}", done % RESOURCES);
+        contest(arena, round, &resource, &plans, weather, &mut history)?;
+        if (done + 1) % 25 == 0 {
+            println!("arena {number}, {} rounds: {}", done + 1, history.so_far());
+        }
+    }
+    history.check(arena)
 }
 
 fn plan(random: &mut Random) -> Plan {
@@ -124,15 +160,15 @@ fn weather(random: &mut Random) -> Weather {
 fn contest(
     arena: &Arena,
     round: u64,
+    resource: &str,
     plans: &[Plan],
     weather: Weather,
     history: &mut History,
 ) -> Result<()> {
-    let resource = format!("deploy:r{}", round % RESOURCES);
     arena.drop_replies(weather.drops)?;
     let (barrier, over) = (Barrier::new(plans.len() + 1), AtomicBool::new(false));
     let stories = thread::scope(|scope| -> Result<Vec<_>> {
-        let (barrier, over, resource) = (&barrier, &over, resource.as_str());
+        let (barrier, over) = (&barrier, &over);
         let contenders: Vec<_> = plans
             .iter()
             .enumerate()
@@ -158,7 +194,7 @@ fn contest(
         ended.collect()
     })?;
     arena.drop_replies(0)?;
-    history.add(round, &resource, plans, weather.drops, weather.away.is_some(), stories);
+    history.add(round, resource, plans, weather.drops, weather.away.is_some(), stories);
     Ok(())
 }
 

@@ -39,9 +39,9 @@ pub struct Arena {
 }
 
 impl Arena {
-    pub fn make(binary: PathBuf, clones: usize, grace: &str) -> Result<Self> {
+    pub fn make(binary: PathBuf, faketime: String, clones: usize, grace: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("grit-torture-").tempdir()?;
-        let arena = Self { folder, binary, faketime: faketime()? };
+        let arena = Self { folder, binary, faketime };
         fs::write(
             arena.path("gitconfig"),
             "[user]\n\tname = T\n\temail = t@localhost\n[init]\n\tdefaultBranch = main\n",
@@ -147,7 +147,8 @@ impl Arena {
     }
 }
 
-fn faketime() -> Result<String> {
+/// The library that gives processes a wrong clock.
+pub fn faketime() -> Result<String> {
     let told = shell::tee(Command::new("faketime").args(["-f", "+0s", "printenv", "LD_PRELOAD"]))?;
     let library = told.stdout.trim().to_owned();
     ensure!(told.status.success() && !library.is_empty(), "faketime does not say what it preloads");

@@ -1,8 +1,12 @@
 //! What happened, against what may.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::AddAssign,
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{
@@ -13,16 +17,31 @@ use super::{
 /// `/proc/uptime` counts in hundredths of a second.
 const RESOLUTION_MS: u64 = 20;
 
-/// All rounds, and how often what happened in them.
+/// All rounds of one arena, and how often what happened in them.
 #[derive(Default)]
 pub struct History {
     rounds: Vec<Round>,
-    kills: u64,
-    stops: u64,
-    dawdled: u64,
-    wrong_clocks: u64,
+    tally: Tally,
+}
+
+/// How often what happened.
+#[derive(Clone, Copy, Default)]
+pub struct Tally {
+    rounds: usize,
+    /// Rounds without a holder that lived.
+    idle: usize,
+    grants: usize,
+    takeovers: usize,
+    kills: usize,
+    stops: usize,
+    dawdled: usize,
+    wrong_clocks: usize,
     drops: u64,
-    away: u64,
+    away: usize,
+    overlaps: usize,
+    pub landed: usize,
+    pub refused: usize,
+    stale: usize,
 }
 
 struct Round {
@@ -59,58 +78,43 @@ impl History {
         away: bool,
         stories: Vec<Story>,
     ) {
-        let count =
-            |is: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| is(plan)).count() as u64;
-        self.kills += stories.iter().filter(|story| story.died.is_some()).count() as u64;
-        self.stops += stories.iter().filter(|story| story.stopped).count() as u64;
-        self.dawdled += count(&|plan| matches!(plan.fault, Fault::Dawdle { .. }));
-        self.wrong_clocks += count(&|plan| plan.clock != Clock::Right);
-        self.drops += drops;
-        self.away += u64::from(away);
+        let count = |is: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| is(plan)).count();
+        let told = |is: &dyn Fn(&Story) -> bool| stories.iter().filter(|story| is(story)).count();
+        self.tally += Tally {
+            rounds: 1,
+            grants: told(&|story| story.grant.is_some()),
+            kills: told(&|story| story.died.is_some()),
+            stops: told(&|story| story.stopped),
+            dawdled: count(&|plan| matches!(plan.fault, Fault::Dawdle { .. })),
+            wrong_clocks: count(&|plan| plan.clock != Clock::Right),
+            drops,
+            away: usize::from(away),
+            ..Tally::default()
+        };
         self.rounds.push(Round { number, resource: resource.to_owned(), stories });
     }
 
     pub fn so_far(&self) -> String {
-        let (kills, stops, clocks) = (self.kills, self.stops, self.wrong_clocks);
-        format!("{} grants, {kills} killed, {stops} stopped, {clocks} wrong clocks", self.grants())
-    }
-
-    fn grants(&self) -> usize {
-        self.stories().filter(|(_, story)| story.grant.is_some()).count()
+        let Tally { grants, kills, stops, wrong_clocks, .. } = self.tally;
+        format!("{grants} grants, {kills} killed, {stops} stopped, {wrong_clocks} wrong clocks")
     }
 
     fn stories(&self) -> impl Iterator<Item = (&Round, &Story)> {
         self.rounds.iter().flat_map(|round| round.stories.iter().map(move |story| (round, story)))
     }
 
-    /// Prints the figures; answers with what was not as it should be.
-    pub fn check(&self, arena: &Arena) -> Result<Vec<String>> {
+    /// The figures, and what was not as it should be.
+    pub fn check(&self, arena: &Arena) -> Result<(Tally, Vec<String>)> {
         let chains = chains(arena)?;
         let mut wrong = Vec::new();
-        let takeovers = check_chains(&chains, &mut wrong);
+        let mut tally = self.tally;
+        tally.takeovers = check_chains(&chains, &mut wrong);
         self.check_grants(&chains, &mut wrong);
-        let overlaps = self.check_overlaps(&mut wrong);
-        let idle = self.check_winners(&mut wrong);
-        let pushed = self.check_pushes(arena, &chains, &mut wrong)?;
+        tally.overlaps = self.check_overlaps(&mut wrong);
+        tally.idle = self.check_winners(&mut wrong);
+        self.check_pushes(arena, &chains, &mut tally, &mut wrong)?;
         arena.git(&arena.remote(), &["fsck", "--strict", "--no-dangling"])?;
-        println!(
-            "rounds                  {}, without a holder that lived: {idle}",
-            self.rounds.len()
-        );
-        println!(
-            "grants                  {}, of them taken from a dead lease: {takeovers}",
-            self.grants()
-        );
-        println!("killed / stopped        {} / {} past the lease", self.kills, self.stops);
-        println!("dawdled past the lease  {}", self.dawdled);
-        println!("wrong clocks            {} by two hours", self.wrong_clocks);
-        println!(
-            "replies to be dropped   {}, rounds with the remote away: {}",
-            self.drops, self.away
-        );
-        println!("two holders at once     {overlaps}");
-        println!("fenced pushes           {pushed}");
-        Ok(wrong)
+        Ok((tally, wrong))
     }
 
     /// Every grant that was answered stands in the remote's history.
@@ -182,23 +186,23 @@ impl History {
         &self,
         arena: &Arena,
         chains: &BTreeMap<String, Vec<Record>>,
+        tally: &mut Tally,
         wrong: &mut Vec<String>,
-    ) -> Result<String> {
+    ) -> Result<()> {
         let tags =
             arena.git(&arena.remote(), &["for-each-ref", "--format=%(refname)", "refs/tags"])?;
         let tags: BTreeSet<&str> = tags.lines().collect();
         let taken = std::fs::read_to_string(arena.remote().join("taken")).unwrap_or_default();
         let under = under(&taken);
-        let (mut landed, mut refused, mut stale) = (0, 0, 0);
         for (round, story) in self.stories() {
             for push in &story.pushes {
                 let is_there = tags.contains(push.tag.as_str());
                 if !is_there {
-                    refused += 1;
+                    tally.refused += 1;
                     wrong.extend((push.code == Some(0)).then(|| format!("{} is lost", push.tag)));
                     continue;
                 }
-                landed += 1;
+                tally.landed += 1;
                 if push.code == Some(4) {
                     wrong.push(format!("{} landed and was said not to", push.tag));
                 }
@@ -209,16 +213,52 @@ impl History {
                 if !record
                     .is_some_and(|record| record.fence == push.fence && record.state == "held")
                 {
-                    stale += 1;
+                    tally.stale += 1;
                     wrong.push(format!("{} landed without its lease", push.tag));
                 }
             }
         }
-        ensure!(
-            landed > 0 && refused > 0,
-            "nothing landed, or nothing was refused: too few rounds"
-        );
-        Ok(format!("{landed} landed, {refused} refused, of stale holders landed: {stale}"))
+        Ok(())
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, more: Self) {
+        self.rounds += more.rounds;
+        self.idle += more.idle;
+        self.grants += more.grants;
+        self.takeovers += more.takeovers;
+        self.kills += more.kills;
+        self.stops += more.stops;
+        self.dawdled += more.dawdled;
+        self.wrong_clocks += more.wrong_clocks;
+        self.drops += more.drops;
+        self.away += more.away;
+        self.overlaps += more.overlaps;
+        self.landed += more.landed;
+        self.refused += more.refused;
+        self.stale += more.stale;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rounds, idle, grants, takeovers, drops, away, stale, .. } = self;
+        writeln!(out, "rounds                  {rounds}, without a holder that lived: {idle}")?;
+        writeln!(
+            out,
+            "grants                  {grants}, of them taken from a dead lease: {takeovers}"
+        )?;
+        writeln!(out, "killed / stopped        {} / {} past the lease", self.kills, self.stops)?;
+        writeln!(out, "dawdled past the lease  {}", self.dawdled)?;
+        writeln!(out, "wrong clocks            {} by two hours", self.wrong_clocks)?;
+        writeln!(out, "replies to be dropped   {drops}, rounds with the remote away: {away}")?;
+        writeln!(out, "two holders at once     {}", self.overlaps)?;
+        let (landed, refused) = (self.landed, self.refused);
+        write!(
+            out,
+            "fenced pushes           {landed} landed, {refused} refused, of stale holders landed: {stale}"
+        )
     }
 }
 

@@ -3,8 +3,10 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use grit_ledger::{Changes, Cut, Event, Head, Lane, Ledger, LedgerError, SyncReport};
-use grit_types::{CommitId, EventId, RefName};
+use grit_ledger::{
+    BytesError, Changes, Cut, Event, FILE_BYTES_MAX, Head, Lane, Ledger, LedgerError, SyncReport,
+};
+use grit_types::{CommitId, Digest, EventId, RefName};
 
 use crate::error::Reading;
 use crate::refs::{self, RefWriter};
@@ -14,6 +16,7 @@ use crate::{GitError, Repository, object};
 mod chain;
 mod entry;
 mod fallback;
+mod files;
 mod read;
 mod shared;
 mod sync;
@@ -32,8 +35,8 @@ const NETWORK_TIMEOUT: Duration = Duration::from_secs(300);
 const KINDS: [&str; 3] = ["a", "ci", "audit"];
 
 /// The ledger in refs: a lane is `refs/grit/a/ACTOR` or `refs/grit/audit/SERVER`, an event is one
-/// commit with the event's canonical JSON as its message, the empty tree, and the lane's previous
-/// event as its parent.
+/// commit with the event's canonical JSON as its message, a tree of the files that came with it
+/// (mostly empty), and the lane's previous event as its parent.
 ///
 /// `git log refs/grit/a/ACTOR` reads it, `git fetch` by hand is noticed at the next read. An append
 /// costs one loose object (and the empty tree once), and is synced to disk when it answers. Lanes
@@ -147,14 +150,21 @@ impl GitLedger {
         Ok(tips)
     }
 
-    fn append_bytes(&self, lane: &str, event: &Event, bytes: &[u8]) -> Result<(), GitError> {
+    fn append_bytes(
+        &self,
+        lane: &str,
+        event: &Event,
+        bytes: &[u8],
+        files: &[&[u8]],
+    ) -> Result<(), GitError> {
         let name = self.ref_name(lane)?;
         let common = self.repository.common_dir();
+        let tree = files::write(&self.repository.objects(), files)?;
         let writer = RefWriter::acquire(common)?;
         let mut attempt = 1;
         loop {
             let tip = refs::read(common, &name)?;
-            let next = self.write_entry(event, bytes, tip.as_ref())?;
+            let next = self.write_entry(event, bytes, &tree, tip.as_ref())?;
             match writer.set(&name, tip.as_ref(), &next) {
                 Err(GitError::Moved { .. }) if attempt < ATTEMPTS_MAX => attempt += 1,
                 result => return result,
@@ -167,15 +177,11 @@ impl GitLedger {
         &self,
         event: &Event,
         bytes: &[u8],
+        tree: &gix::ObjectId,
         parent: Option<&CommitId>,
     ) -> Result<CommitId, GitError> {
-        let objects = self.repository.objects();
-        let tree = gix::ObjectId::empty_tree(gix::hash::Kind::Sha1);
-        if !object::is_loose(&objects, &tree) {
-            object::write(&objects, gix::objs::Kind::Tree, b"")?;
-        }
-        let commit = entry::encode(event, bytes, parent);
-        object::write(&objects, gix::objs::Kind::Commit, &commit).map(commit_id)
+        let commit = entry::encode(event, bytes, tree, parent);
+        object::write(&self.repository.objects(), gix::objs::Kind::Commit, &commit).map(commit_id)
     }
 
     /// The same entries behind `parent`, oldest first; answers the last one's commit.
@@ -212,15 +218,29 @@ impl GitLedger {
 }
 
 impl Ledger for GitLedger {
-    fn append(&self, lane: &Lane, event: &Event) -> Result<EventId, LedgerError> {
+    fn append_with(
+        &self,
+        lane: &Lane,
+        event: &Event,
+        files: &[&[u8]],
+    ) -> Result<EventId, LedgerError> {
         let (lane, bytes) = (lane.path(), event.encode());
         let action = || format!("append to lane {lane}");
         // What cannot be read again would block every later read of everyone.
         Event::decode(&bytes)
             .map_err(|error| LedgerError::Storage { action: action(), source: error.into() })?;
-        self.writing(|| self.append_bytes(&lane, event, &bytes))
+        if let Some(file) = files.iter().find(|file| file.len() > FILE_BYTES_MAX) {
+            let (limit, bytes) = (FILE_BYTES_MAX as u64, file.len() as u64);
+            let error = GitError::TooLarge { what: "a file".to_owned(), bytes, limit };
+            return Err(storage(&action(), error));
+        }
+        self.writing(|| self.append_bytes(&lane, event, &bytes, files))
             .map_err(|error| LedgerError::Storage { action: action(), source: error.into() })?;
         Ok(EventId::of(&bytes))
+    }
+
+    fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, BytesError> {
+        self.find_bytes(digest)
     }
 
     fn since(&self, known: &Cut) -> Result<Changes, LedgerError> {

@@ -143,6 +143,15 @@ pub struct Attachment {
 }
 
 impl Attachment {
+    /// Describes `bytes`; refused where the name is no plain file name, the media type none, or
+    /// the bytes are more than [`crate::ATTACHMENT_BYTES_MAX`].
+    pub fn new(name: String, media_type: String, bytes: &[u8]) -> Result<Self, crate::Refusal> {
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let attachment = Self { name, media_type, size, digest: Digest::of(bytes) };
+        crate::input::attachment(&attachment)?;
+        Ok(attachment)
+    }
+
     /// A name that is safe in a folder: the attachment's own where it is a plain file name, else
     /// one made from its digest.
     pub fn file_name(&self) -> String {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use grit_types::EventId;
+use grit_types::{Digest, EventId};
 
 use crate::{Event, Hlc};
 
@@ -11,7 +11,21 @@ use crate::{Event, Hlc};
 /// events in the same order, whoever synchronised first. Implementations block.
 pub trait Ledger: Send + Sync {
     /// Appends to `lane`, which only this ledger's owner writes.
-    fn append(&self, lane: &Lane, event: &Event) -> Result<EventId, LedgerError>;
+    fn append(&self, lane: &Lane, event: &Event) -> Result<EventId, LedgerError> {
+        self.append_with(lane, event, &[])
+    }
+
+    /// The same, with the bytes of files that the event names by their digests. They travel with
+    /// it, and are durable when it is.
+    fn append_with(
+        &self,
+        lane: &Lane,
+        event: &Event,
+        files: &[&[u8]],
+    ) -> Result<EventId, LedgerError>;
+
+    /// The bytes of that digest which some event brought.
+    fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, BytesError>;
 
     /// What the lanes hold behind `known`; everything with an empty cut.
     ///
@@ -146,6 +160,30 @@ pub enum LedgerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// No file that comes with an event is larger, so that a hostile one cannot fill memory.
+pub const FILE_BYTES_MAX: usize = 64 << 20;
+
+/// Why the bytes that an event names cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BytesError {
+    #[error("no event in this clone brought {0}")]
+    Unknown(Digest),
+    /// The clone is shallow or partial, or they were pruned.
+    #[error("entry {at} brought {digest}, and this clone does not have the bytes")]
+    NotHere { digest: Digest, at: String },
+    #[error("the bytes that entry {at} has under {digest} are not those")]
+    Altered { digest: Digest, at: String },
+    #[error("the bytes that entry {at} has under {digest} cannot be read")]
+    Unreadable {
+        digest: Digest,
+        at: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
 /// The one order of a set of events, whatever order they came in: by hybrid logical clock, then by

@@ -46,7 +46,8 @@ pub use journal::{
     StreamError, StreamId,
 };
 pub use ledger::{
-    Changes, Cut, Entry, Head, Lane, Ledger, LedgerError, Quarantined, SyncReport, merge,
+    BytesError, Changes, Cut, Entry, FILE_BYTES_MAX, Head, Lane, Ledger, LedgerError, Quarantined,
+    SyncReport, merge,
 };
 pub use memory::{MemoryJournal, MemoryLedger};
 pub use payload::{PayloadError, join, split};

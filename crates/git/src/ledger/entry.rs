@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub(super) parent: Option<CommitId>,
     /// What should be an event's canonical bytes.
     message: Vec<u8>,
+    /// Of the files that came with it.
+    pub(super) tree: gix::ObjectId,
     parents: usize,
 }
 
@@ -61,8 +63,12 @@ impl Entry {
 }
 
 /// The commit of an event: the same event behind the same parent is always the same commit.
-pub(super) fn encode(event: &Event, canonical: &[u8], parent: Option<&CommitId>) -> Vec<u8> {
-    let tree = gix::ObjectId::empty_tree(gix::hash::Kind::Sha1);
+pub(super) fn encode(
+    event: &Event,
+    canonical: &[u8],
+    tree: &gix::oid,
+    parent: Option<&CommitId>,
+) -> Vec<u8> {
     let parent = parent.map(|id| format!("parent {id}\n")).unwrap_or_default();
     let signature = signature(event);
     let head = format!("tree {tree}\n{parent}author {signature}\ncommitter {signature}\n\n");
@@ -87,7 +93,7 @@ pub(super) fn read(repository: &gix::Repository, id: &CommitId) -> Result<Entry,
     let message: &[u8] = commit.message;
     let message = message.strip_suffix(b"\n").unwrap_or(message).to_vec();
     let (parent, parents) = (commit.parents().next().map(commit_id), commit.parents.len());
-    Ok(Entry { id: id.clone(), parent, message, parents })
+    Ok(Entry { id: id.clone(), parent, message, tree: commit.tree(), parents })
 }
 
 /// The commit `id` as it would be behind another parent: nothing else of it changes, so that it is

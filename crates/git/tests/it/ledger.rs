@@ -3,9 +3,9 @@ use std::sync::Barrier;
 use std::time::{Duration, SystemTime};
 
 use grit_git::{GitLedger, Repository};
-use grit_ledger::{Cut, Lane, Ledger, LedgerError, contract};
+use grit_ledger::{BytesError, Cut, FILE_BYTES_MAX, Lane, Ledger, LedgerError, contract};
 use grit_testkit::{TestRepo, git, repo, temp_dir};
-use grit_types::Actor;
+use grit_types::{Actor, Digest};
 
 use crate::{Fixed, Team, event, files_below, lane};
 
@@ -39,6 +39,47 @@ fn an_append_costs_one_object_and_the_empty_tree_once() {
         before = after;
     }
     shop.git(&["fsck", "--strict"]);
+}
+
+#[test]
+fn files_are_checked_against_their_digests_and_travel_with_a_moved_entry() {
+    let team = Team::new();
+    let job = team.clone("job").short_lived("job");
+    let bytes = b"what the job printed".to_vec();
+    let digest = Digest::of(&bytes);
+    job.append_with(&lane("job"), &event("job", 1), &[&bytes, &bytes]).unwrap();
+    job.sync().unwrap();
+    let reader = team.clone("reader");
+    reader.sync().unwrap();
+    let entry = reader.since(&Cut::new()).unwrap().entries.remove(0);
+    assert!(entry.lane.starts_with("ci/"), "{}", entry.lane);
+    assert_eq!(reader.bytes(&digest).unwrap(), bytes);
+    let tree = git(reader.repository().git_dir(), &["ls-tree", &entry.at]);
+    assert!(tree.starts_with("100644 blob ") && tree.ends_with(&digest.hex()), "{tree}");
+    git(&team.remote(), &["fsck", "--strict"]);
+
+    // Fetched objects are in a pack: loose ones can be damaged one by one.
+    let blob = tree.split_whitespace().nth(2).unwrap();
+    let object = |id: &str| {
+        let objects = job.repository().git_dir().join("objects");
+        objects.join(&id[..2]).join(&id[2..])
+    };
+    let whole = std::fs::read(object(blob)).unwrap();
+    std::fs::remove_file(object(blob)).unwrap();
+    let entry = job.since(&Cut::new()).unwrap().entries.remove(0);
+    let gone = job.bytes(&digest);
+    assert!(matches!(gone, Err(BytesError::NotHere { .. })), "{gone:?}");
+    let other = git(job.repository().git_dir(), &["hash-object", "-w", "/dev/null"]);
+    std::fs::rename(object(&other), object(blob)).unwrap();
+    let altered = job.bytes_at(&entry.at, &digest);
+    assert!(matches!(altered, Err(BytesError::Altered { .. })), "{altered:?}");
+    std::fs::remove_file(object(blob)).unwrap();
+    std::fs::write(object(blob), &whole[..whole.len() / 2]).unwrap();
+    let broken = job.bytes(&digest);
+    assert!(matches!(broken, Err(BytesError::Unreadable { .. })), "{broken:?}");
+    assert_eq!(job.read().unwrap().len(), 1, "the event is there all the same");
+    let large = vec![0; FILE_BYTES_MAX + 1];
+    assert!(job.append_with(&lane("job"), &event("job", 2), &[&large]).is_err());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use grit_git::GitLedger;
-use grit_issues::shown;
-use grit_ledger::{Changes, Cut, Ledger, LedgerError};
+use grit_issues::{Event, shown};
+use grit_ledger::{Changes, Cut, Entry, Ledger, LedgerError};
+use grit_types::chain;
 use serde::Serialize;
 
 use super::place::Place;
@@ -24,6 +25,7 @@ pub fn run(place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     problems.extend(changes.quarantined.iter().map(|bad| {
         format!("bad entry {} in lane {}: {}", bad.at, bad.lane, shown(&bad.reason, 300))
     }));
+    problems.extend(changes.entries.iter().filter_map(|entry| attachment(&ledger, entry)));
     let view = View { lanes: changes.heads.len(), entries: changes.entries.len(), problems };
     ui.data(&view, text);
     Ok(if view.problems.is_empty() { Exit::Done } else { Exit::Failed })
@@ -32,6 +34,16 @@ pub fn run(place: &Place, ui: &Ui) -> Result<Exit, Failure> {
 fn checked(ledger: &GitLedger) -> Result<(Changes, Vec<String>), LedgerError> {
     let complaints = ledger.fsck()?;
     Ok((ledger.since(&Cut::new())?, complaints))
+}
+
+/// What is wrong with the bytes that an event brought.
+fn attachment(ledger: &GitLedger, entry: &Entry) -> Option<String> {
+    let Ok(Some(Event::AttachmentAdded { attachment, .. })) = Event::read(&entry.event) else {
+        return None;
+    };
+    let wrong = ledger.bytes_at(&entry.at, &attachment.digest).err()?;
+    let (name, event) = (shown(&attachment.name, 80), entry.id.short());
+    Some(format!("attachment `{name}` of event {event}: {}", chain(&wrong)))
 }
 
 fn text(view: &View) -> String {

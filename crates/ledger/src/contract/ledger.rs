@@ -1,5 +1,7 @@
+use grit_types::Digest;
+
 use super::event;
-use crate::{Changes, Cut, Lane, Ledger, LedgerError, merge};
+use crate::{BytesError, Changes, Cut, Lane, Ledger, LedgerError, merge};
 
 /// Runs the whole contract against two empty ledgers that share a remote, and one without.
 pub fn ledger(ours: &dyn Ledger, theirs: &dyn Ledger, alone: &dyn Ledger) {
@@ -49,6 +51,23 @@ pub fn ledger(ours: &dyn Ledger, theirs: &dyn Ledger, alone: &dyn Ledger) {
     assert_eq!(subjects(&again), ["thing/2", "thing/3", "thing/1", "thing/5", "thing/4"]);
     assert_eq!(merge(ours.read().expect("read")).len(), 5);
     assert!(matches!(alone.sync(), Err(LedgerError::NoRemote)));
+    files(ours, theirs);
+}
+
+/// Bytes travel with their event.
+fn files(ours: &dyn Ledger, theirs: &dyn Ledger) {
+    let (large, empty) = (vec![7; 100_000], Vec::new());
+    let lane = Lane::Actor("us".into());
+    ours.append_with(&lane, &event(6), &[&large, &empty]).expect("append with files");
+    ours.sync().expect("send them");
+    theirs.sync().expect("take them");
+    for bytes in [large, empty] {
+        let digest = Digest::of(&bytes);
+        assert_eq!(ours.bytes(&digest).expect("read here"), bytes);
+        assert_eq!(theirs.bytes(&digest).expect("read there"), bytes);
+    }
+    let other = Digest::of(b"nobody has these");
+    assert!(matches!(ours.bytes(&other), Err(BytesError::Unknown(digest)) if digest == other));
 }
 
 fn subjects(changes: &Changes) -> Vec<&str> {

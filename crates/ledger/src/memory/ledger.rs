@@ -1,42 +1,60 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use grit_types::EventId;
+use grit_types::{Digest, EventId};
 
-use crate::{Changes, Cut, Entry, Event, Head, Lane, Ledger, LedgerError, SyncReport};
+use crate::{BytesError, Changes, Cut, Entry, Event, Head, Lane, Ledger, LedgerError, SyncReport};
 
 type Lanes = BTreeMap<String, Vec<Event>>;
+
+/// What a ledger holds.
+#[derive(Clone, Debug, Default)]
+struct Store {
+    lanes: Lanes,
+    files: BTreeMap<Digest, Vec<u8>>,
+}
 
 /// A ledger in memory, and its remote: clones of one remote see each other after `sync`.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryLedger {
-    lanes: Arc<Mutex<Lanes>>,
-    remote: Option<Arc<Mutex<Lanes>>>,
+    store: Arc<Mutex<Store>>,
+    remote: Option<Arc<Mutex<Store>>>,
 }
 
 impl MemoryLedger {
     /// A ledger that has `origin` as its remote.
     pub fn clone_of(origin: &Self) -> Self {
-        let lanes = Arc::new(Mutex::new(locked(&origin.lanes).clone()));
-        Self { lanes, remote: Some(origin.lanes.clone()) }
+        let store = Arc::new(Mutex::new(locked(&origin.store).clone()));
+        Self { store, remote: Some(origin.store.clone()) }
     }
 }
 
 /// A panic elsewhere leaves the lanes whole: each is only ever pushed to.
-fn locked(lanes: &Mutex<Lanes>) -> MutexGuard<'_, Lanes> {
-    lanes.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Ledger for MemoryLedger {
-    fn append(&self, lane: &Lane, event: &Event) -> Result<EventId, LedgerError> {
-        locked(&self.lanes).entry(lane.path()).or_default().push(event.clone());
+    fn append_with(
+        &self,
+        lane: &Lane,
+        event: &Event,
+        files: &[&[u8]],
+    ) -> Result<EventId, LedgerError> {
+        let mut store = locked(&self.store);
+        store.files.extend(files.iter().map(|bytes| (Digest::of(bytes), bytes.to_vec())));
+        store.lanes.entry(lane.path()).or_default().push(event.clone());
         Ok(event.id())
+    }
+
+    fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, BytesError> {
+        locked(&self.store).files.get(digest).cloned().ok_or(BytesError::Unknown(*digest))
     }
 
     fn since(&self, known: &Cut) -> Result<Changes, LedgerError> {
         let heads = self.heads()?;
         let mut changes = Changes { heads, ..Changes::default() };
-        for (lane, events) in locked(&self.lanes).iter() {
+        for (lane, events) in &locked(&self.store).lanes {
             let entries = events.iter().map(|event| {
                 let id = event.id();
                 Entry { lane: lane.clone(), at: id.to_string(), id, event: event.clone() }
@@ -54,7 +72,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn heads(&self) -> Result<Vec<Head>, LedgerError> {
-        let lanes = locked(&self.lanes);
+        let lanes = &locked(&self.store).lanes;
         let head = |(lane, events): (&String, &Vec<Event>)| {
             let tip = events.last()?.id().to_string();
             Some(Head { lane: lane.clone(), tip })
@@ -64,9 +82,11 @@ impl Ledger for MemoryLedger {
 
     fn sync(&self) -> Result<SyncReport, LedgerError> {
         let remote = self.remote.as_ref().ok_or(LedgerError::NoRemote)?;
-        let (mut here, mut there) = (locked(&self.lanes), locked(remote));
-        let received = take_longer(&mut here, &there);
-        let sent = take_longer(&mut there, &here);
+        let (mut here, mut there) = (locked(&self.store), locked(remote));
+        let received = take_longer(&mut here.lanes, &there.lanes);
+        let sent = take_longer(&mut there.lanes, &here.lanes);
+        here.files.extend(there.files.clone());
+        there.files.clone_from(&here.files);
         Ok(SyncReport { received, sent })
     }
 }

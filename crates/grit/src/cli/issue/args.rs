@@ -48,6 +48,10 @@ pub enum Verb {
     Assignee(Assignee),
     /// Add or remove addresses that belong to it
     Link(Link),
+    /// Attach a file to it, with its bytes
+    Attach(Attach),
+    /// The files that are attached to it
+    Attachment(Attachment),
     /// What must be done before what
     Dep(Dep),
     /// Tick an item of its checklist: a number, or a part of the text
@@ -96,6 +100,9 @@ pub struct Create {
     /// `ci-failure`, `release` …, or one of .grit/templates
     #[arg(long)]
     pub template: Option<String>,
+    /// A file to attach
+    #[arg(long = "attach", value_name = "FILE")]
+    pub attach: Vec<PathBuf>,
     /// What stands for {{NAME}} in the template
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub values: Vec<String>,
@@ -237,6 +244,49 @@ pub enum LinkVerb {
         id: String,
         #[arg(long)]
         url: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Attach {
+    pub id: String,
+    /// `-`: standard input
+    pub file: PathBuf,
+    /// Another name than the file has
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What it is, as `image/png`; else it is guessed
+    #[arg(long = "type", value_name = "MEDIA")]
+    pub media_type: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Attachment {
+    #[command(subcommand)]
+    pub verb: AttachmentVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AttachmentVerb {
+    List {
+        id: String,
+    },
+    /// Write one to a file, after checking its bytes
+    Save {
+        id: String,
+        /// Its name, or the beginning of its digest
+        name: String,
+        /// The folder to write it to
+        #[arg(long, default_value = ".", value_name = "FOLDER")]
+        to: PathBuf,
+        /// Over a file that is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Take one off; what is recorded keeps its bytes
+    Remove {
+        id: String,
+        name: String,
     },
 }
 

@@ -7,6 +7,7 @@ use grit_issues::template::{self, Template};
 use grit_issues::{Creation, Draft, TEXT_BYTES_MAX};
 
 use super::args::Create;
+use super::attach;
 use super::tracker::{Tracker, wish_refused};
 use crate::cli::place::Place;
 use crate::exit::{Exit, Failure};
@@ -17,6 +18,8 @@ const TEMPLATES: &str = ".grit/templates";
 
 pub fn run(options: &Create, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let draft = draft(options, place, ui)?;
+    let files = options.attach.iter().map(|file| attach::read(file, None, None, place));
+    let files: Vec<attach::File> = files.collect::<Result<_, _>>()?;
     let mut tracker = Tracker::open(place, false, ui)?;
     let key = draft.key.clone();
     let known = key.as_deref().and_then(|key| tracker.issues.by_key(key));
@@ -25,6 +28,7 @@ pub fn run(options: &Create, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
         Creation::New(event) => (tracker.append(&event)?, true),
         Creation::Existing(id) => (id, false),
     };
+    attach::to(&mut tracker, &id, is_new, files)?;
     if !is_new {
         ui.status("It was created before, under the same key.");
     }

@@ -1,6 +1,7 @@
 //! `grit issue`: the tracker in this repository's own ledger; no server is asked.
 
 pub mod args;
+mod attach;
 mod change;
 mod create;
 mod depend;
@@ -32,6 +33,8 @@ pub fn run(verb: &Verb, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
         Verb::Label(options) => change::label(&options.verb, place, ui),
         Verb::Assignee(options) => change::assignee(&options.verb, place, ui),
         Verb::Link(options) => change::link(&options.verb, place, ui),
+        Verb::Attach(options) => attach::run(options, place, ui),
+        Verb::Attachment(options) => attach::files(&options.verb, place, ui),
         Verb::Dep(options) => depend::run(&options.verb, place, ui),
         Verb::Check { id, item } => {
             change::one(id, &[Command::Check { item: item.clone() }], place, ui)

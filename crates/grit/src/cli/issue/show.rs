@@ -65,6 +65,10 @@ fn facts(issue: &Issue) -> Vec<(&'static str, String)> {
     for link in &issue.links {
         fact("link", Some(shown(&format!("{} {}", link.url, link.title), TITLE_CHARS)));
     }
+    for file in &issue.attachments {
+        let about = format!("{} ({} bytes, {})", file.name, file.size, file.digest.short());
+        fact("attachment", Some(shown(&about, TITLE_CHARS)));
+    }
     let reason = issue.closed.as_ref().map(|closed| shown(&closed.reason, TITLE_CHARS));
     fact("closed", reason.filter(|reason| !reason.is_empty()));
     for conflict in &issue.conflicts {

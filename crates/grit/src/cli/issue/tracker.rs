@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use grit_git::GitLedger;
 use grit_issues::{Command, Event, Issue, Issues, LookupError, Refusal, decide_each, query};
-use grit_ledger::{HlcClock, Lane, Ledger, split};
-use grit_types::{Actor, Clock, Entropy, IssueId, Principal, Repo, Tenant, Timestamp};
+use grit_ledger::{BytesError, HlcClock, Lane, Ledger, split};
+use grit_types::{Actor, Clock, Digest, Entropy, IssueId, Principal, Repo, Tenant, Timestamp};
 use serde::Serialize;
 
 use crate::cli::history;
@@ -17,6 +19,8 @@ pub struct Tracker {
     repo: Repo,
     actor: Actor,
     clock: HlcClock,
+    /// Of the files that are about to be attached.
+    bytes: BTreeMap<Digest, Vec<u8>>,
     /// All that the ledger holds.
     pub events: Vec<grit_ledger::Event>,
     pub issues: Issues,
@@ -52,6 +56,7 @@ impl Tracker {
             repo: place.repo_name()?,
             actor: place.actor(),
             clock,
+            bytes: BTreeMap::new(),
             issues: Issues::fold(&events),
             events,
         })
@@ -82,8 +87,24 @@ impl Tracker {
         Ok(self.issues.select(&query, self.now()))
     }
 
+    /// Has the bytes go with the event that attaches them.
+    pub fn bring(&mut self, bytes: Vec<u8>) {
+        self.bytes.insert(Digest::of(&bytes), bytes);
+    }
+
+    /// The bytes of an attachment, checked against its digest.
+    pub fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, BytesError> {
+        self.ledger.bytes(digest)
+    }
+
     /// Records an event: it is on disk when this answers.
     pub fn append(&mut self, event: &Event) -> Result<IssueId, Failure> {
+        let files: Vec<&[u8]> = match event {
+            Event::AttachmentAdded { attachment, .. } => {
+                self.bytes.get(&attachment.digest).map(Vec::as_slice).into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
         // An event is an enum tagged by its kind: it always splits.
         let (kind, data) = split(event).expect("an event has a kind");
         let event = grit_ledger::Event {
@@ -96,7 +117,7 @@ impl Tracker {
             cause: None,
             data,
         };
-        let appended = self.ledger.append(&self.lane, &event);
+        let appended = self.ledger.append_with(&self.lane, &event, &files);
         appended.map_err(|error| Failure::because("the ledger cannot be written", &error))
     }
 

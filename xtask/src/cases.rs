@@ -2,8 +2,16 @@
 //!
 //! A suite is an example of the crate that owns the engine. It is given one folder, reads everything in it,
 //! prints each failure with what was expected and seen, and ends with `NAME: P passed, F failed, S skipped`.
+//! What asks the whole binary is a module here, and reads the pages beside the folder of cases.
 
-use std::{env, fs, ops::AddAssign, path::PathBuf, process::ExitCode};
+mod seed;
+
+use std::{
+    env, fs,
+    ops::AddAssign,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -14,14 +22,25 @@ const FOLDER: &str = "GRIT_CASES";
 
 pub const NOT_RUN: &str = "cases: NOT RUN";
 
-/// An engine for the cases in the folder of the same name.
+/// Where the pages are, beside the cases.
+const PAGES: &str = "seeds";
+
 struct Suite {
     name: &'static str,
-    package: &'static str,
-    example: &'static str,
+    engine: Engine,
 }
 
-const SUITES: &[Suite] = &[Suite { name: "dora", package: "grit-insight", example: "cases" }];
+enum Engine {
+    /// For the cases in the folder of the suite's name.
+    Example { package: &'static str, example: &'static str },
+    /// For a page that says how the binary is used.
+    Page(fn(&Repo, &Path) -> Result<Score>),
+}
+
+const SUITES: &[Suite] = &[
+    Suite { name: "dora", engine: Engine::Example { package: "grit-insight", example: "cases" } },
+    Suite { name: "seed", engine: Engine::Page(seed::run) },
+];
 
 /// How many cases came out how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,7 +102,7 @@ pub fn try_suites(repo: &Repo, which: &Which) -> Result<Outcome> {
     let subfolders = subfolders(&folder)?;
     let (mut score, mut red) = (Score::default(), Vec::new());
     for suite in suites {
-        match try_suite(repo, suite, &folder.join(suite.name))? {
+        match try_suite(repo, suite, &folder)? {
             Some(cases) => {
                 score += cases;
                 red.extend((cases.failed > 0).then_some(suite.name));
@@ -122,16 +141,28 @@ fn subfolders(folder: &PathBuf) -> Result<Vec<String>> {
 }
 
 /// `None`: the suite broke off, or ran nothing, which is no success.
-fn try_suite(repo: &Repo, suite: &Suite, folder: &PathBuf) -> Result<Option<Score>> {
-    if !folder.is_dir() {
-        bail!("{FOLDER} has no folder `{}`", suite.name);
+fn try_suite(repo: &Repo, suite: &Suite, folder: &Path) -> Result<Option<Score>> {
+    let ran = |score: &Score| score.passed + score.failed > 0;
+    match suite.engine {
+        Engine::Page(run) => Ok(Some(run(repo, &pages(folder)?)?).filter(ran)),
+        Engine::Example { package, example } => {
+            let folder = folder.join(suite.name);
+            if !folder.is_dir() {
+                bail!("{FOLDER} has no folder `{}`", suite.name);
+            }
+            let package = format!("--package={package}");
+            let example = format!("--example={example}");
+            let args = ["run", "--quiet", &package, &example, "--"];
+            let told = shell::tee(repo.cargo(&args).arg(folder))?;
+            let score = score(&told.stdout).filter(ran);
+            Ok(score.filter(|score| told.status.success() || score.failed > 0))
+        }
     }
-    let Suite { package, example, .. } = suite;
-    let package = format!("--package={package}");
-    let example = format!("--example={example}");
-    let told = shell::tee(repo.cargo(&["run", "--quiet", &package, &example, "--"]).arg(folder))?;
-    let score = score(&told.stdout).filter(|score| score.passed + score.failed > 0);
-    Ok(score.filter(|score| told.status.success() || score.failed > 0))
+}
+
+fn pages(folder: &Path) -> Result<PathBuf> {
+    let folder = folder.canonicalize().with_context(|| format!("find {}", folder.display()))?;
+    Ok(folder.parent().unwrap_or(&folder).join(PAGES))
 }
 
 /// The sum of all lines `NAME: P passed, F failed, S skipped`; `None` when there is none.

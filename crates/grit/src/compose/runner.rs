@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grit_control::ports::RepoId;
 use grit_executor::{Checkouts, HostConfig, HostRunner};
-use grit_git::Repository;
+use grit_git::{Git, Repository};
 use grit_host::Shim;
 use grit_pipeline::JobSpec;
 use grit_rollout::SlotId;
@@ -15,6 +15,9 @@ use grit_types::{BoxFuture, Clock, Entropy, InstanceId, JobId, RunId};
 
 use super::{DataFolder, GitSource};
 use crate::exit::Failure;
+
+/// Where steps exchange their ledger, where the repository has a remote of its own.
+const LEDGER_REMOTE: &str = "grit";
 
 /// What came with a log that cannot be read.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -106,7 +109,39 @@ impl Checkouts for Local {
         _depth: u32,
         into: &Path,
     ) -> Result<(), BoxError> {
-        check_out(&self.0, job, reference, into)
+        check_out(&self.0, job, reference, into)?;
+        hand_down(&self.0, into)
+    }
+}
+
+/// What steps record and lock is at once where the team has it: their ledger's remote is that of
+/// the repository, not the repository itself, which is only their `origin`.
+fn hand_down(repository: &Repository, into: &Path) -> Result<(), BoxError> {
+    let remote = repository.setting("grit.remote")?.unwrap_or_else(|| "origin".to_owned());
+    let set = |name: &str, value: &str| {
+        let config = Git::new("config").worktree(into).flag("--local").flag("--add");
+        config.operand(name).operand(value).run().map(drop)
+    };
+    for key in ["url", "pushurl"] {
+        if let Some(url) = repository.setting(&format!("remote.{remote}.{key}"))? {
+            set(&format!("remote.{LEDGER_REMOTE}.{key}"), &from_anywhere(repository, &url))?;
+            set("grit.remote", LEDGER_REMOTE)?;
+        }
+    }
+    for name in ["grit.prefix", "grit.lock.grace"] {
+        if let Some(value) = repository.setting(name)? {
+            set(name, &value)?;
+        }
+    }
+    Ok(())
+}
+
+/// A path in the file system no longer depends on where it is used.
+fn from_anywhere(repository: &Repository, url: &str) -> String {
+    let base = repository.worktree().unwrap_or_else(|| repository.git_dir().to_owned());
+    match base.join(url).canonicalize() {
+        Ok(path) => path.display().to_string(),
+        Err(_) => url.to_owned(),
     }
 }
 

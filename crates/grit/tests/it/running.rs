@@ -251,3 +251,33 @@ fn without_a_workflow_the_hint_says_what_to_commit() {
     Hint: commit a workflow file; `grit init --example shop` makes a repository with one
     ");
 }
+
+#[test]
+fn what_a_step_records_and_locks_is_at_the_remote_of_the_repository() {
+    let workflow = r#"name: CI
+on: push
+jobs:
+  report:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: |
+          grit lock acquire --resource deploy:production --ttl 1h
+          grit issue create --title "from a step"
+          grit sync --push
+"#;
+    let env = Env::new();
+    let root = env.path("");
+    let seed = env.repository("seed", &[(WORKFLOW, workflow)]);
+    env.git(&root, &["clone", "--quiet", "--bare", "seed", "hosted.git"]);
+    // A path that says something else in a job's folder.
+    env.git(&seed, &["remote", "add", "team", "../hosted.git"]);
+    env.git(&seed, &["config", "grit.remote", "team"]);
+    env.grit(&seed, &["run"]).expect_code(0);
+    env.git(&root, &["clone", "--quiet", "hosted.git", "other"]);
+    let other = env.path("other");
+    env.grit(&other, &["sync"]).expect_code(0);
+    let issues = env.data(&other, &["issue", "list", "--json"]);
+    assert_eq!(issues[0]["title"], "from a step", "{issues}");
+    env.grit(&other, &["lock", "acquire", "deploy:production"]).expect_code(4);
+}

@@ -1,6 +1,7 @@
 //! `grit`: a commit, from push to production, and every step remembered.
 #![forbid(unsafe_code)]
 
+mod ci;
 mod cli;
 mod client;
 mod compose;

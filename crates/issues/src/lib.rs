@@ -15,6 +15,7 @@
 //!   an index. [`Issue`]: what people see of it. [`Issues`]: all of them.
 //! - [`decide`], [`create`], [`save_query`]: what a [`Command`] needs to be appended, or why not.
 //! - [`query`]: asking for issues. [`items`], [`mentions`]: what is read from texts.
+//! - [`report`]: what machines tell of, one issue for as long as it lasts.
 //! - [`template`]: texts to begin with. [`history`]: what happened, line by line. [`shown`]: hostile
 //!   text on a terminal. [`far_ahead`]: events from clocks that are ahead.
 //!
@@ -55,6 +56,7 @@ mod pairs;
 pub mod query;
 mod record;
 mod register;
+pub mod report;
 mod save;
 mod saved;
 mod shown;

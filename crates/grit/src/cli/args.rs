@@ -132,6 +132,9 @@ pub struct Run {
     /// Show the plan, and run nothing
     #[arg(long)]
     pub plan: bool,
+    /// A run that fails opens or updates an issue, with the end of its log, and sends it
+    #[arg(long, conflicts_with = "plan")]
+    pub report: bool,
     /// How many jobs at once
     #[arg(long, default_value_t = 2)]
     pub slots: u32,

@@ -3,7 +3,7 @@
 use grit_diag::{Diagnostics, Source, render};
 use grit_git::Repository;
 use grit_pipeline::plan::Plan;
-use grit_rollout::config;
+use grit_rollout::config::{self, IssuesConfig};
 use grit_types::CommitId;
 
 use super::place::git_failure;
@@ -21,6 +21,8 @@ pub struct Files {
     pub plans: Vec<Plan>,
     /// For people, each with its place in the file; none of them stops anything.
     pub warnings: Vec<String>,
+    /// What `grit.yaml` says of issues; the defaults where it cannot be used.
+    pub issues: IssuesConfig,
     unusable: Vec<Unusable>,
 }
 
@@ -38,7 +40,8 @@ pub fn read(
 ) -> Result<Files, Failure> {
     let mut files = Files::default();
     if let Some(text) = text(repository, commit, config::FILE_NAME)? {
-        let (_, findings) = config::parse(&Source::new(config::FILE_NAME, text));
+        let (config, findings) = config::parse(&Source::new(config::FILE_NAME, text));
+        files.issues = config.map(|config| config.issues).unwrap_or_default();
         files.note(config::FILE_NAME, &findings);
     }
     let listed = repository.list_dir(commit, WORKFLOWS).map_err(|error| git_failure(&error))?;
@@ -54,6 +57,20 @@ pub fn read(
         files.plans.extend(plan.filter(|_| !findings.has_errors()));
     }
     Ok(files)
+}
+
+/// What the `grit.yaml` of a commit says of issues; the defaults where it says nothing.
+pub fn issues(repository: &Repository, commit: &CommitId) -> Result<IssuesConfig, Failure> {
+    let Some(text) = text(repository, commit, config::FILE_NAME)? else {
+        return Ok(IssuesConfig::default());
+    };
+    let (config, findings) = config::parse(&Source::new(config::FILE_NAME, text));
+    let mut files = Files::default();
+    files.note(config::FILE_NAME, &findings);
+    match (config, files.refusal(repository)) {
+        (Some(config), None) => Ok(config.issues),
+        (_, refusal) => refusal.map_or(Ok(IssuesConfig::default()), Err),
+    }
 }
 
 fn text(repository: &Repository, commit: &CommitId, path: &str) -> Result<Option<String>, Failure> {

@@ -1,3 +1,5 @@
+mod report;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use grit_pipeline::run::{Command as RunCommand, Ending, Foreign, JobView, Reques
 use grit_types::{Clock, CommitId, RefName, RunId, Tenant};
 
 use super::args::Run;
-use super::files::{self, WORKFLOWS};
+use super::files::{self, Files, WORKFLOWS};
 use super::place::{Place, git_failure, git_is_there};
 use super::signals::Signals;
 use crate::compose::{OsEntropy, SystemClock, job_env, open_local};
@@ -31,9 +33,9 @@ pub async fn run(options: &Run, place: &Place, ui: &Ui) -> Result<Exit, Failure>
     let commit = head.commit.ok_or_else(|| {
         Failure::environment("the repository has no commit yet").hint("`git commit` makes one")
     })?;
-    let plans = plans(&repository, &commit, options, ui)?;
+    let files = files(&repository, &commit, options, ui)?;
     if options.plan {
-        ui.data(&plans, |plans| {
+        ui.data(&files.plans, |plans| {
             let text = serde_json::to_string_pretty(plans).unwrap_or_default();
             format!("{text}\n")
         });
@@ -46,7 +48,7 @@ pub async fn run(options: &Run, place: &Place, ui: &Ui) -> Result<Exit, Failure>
     let folder = folder.map_err(|error| Failure::because("no temporary folder", &error))?;
     let runner = open_local(folder.path(), repository, clock.clone()).await?;
     let mut views = Vec::new();
-    for plan in plans {
+    for plan in files.plans {
         let mut request = request(place, options, plan, &commit, head.branch.clone(), &*clock)?;
         // What jobs publish is theirs to find again, and goes with the run.
         request.env = job_env(None, &folder.path().join("blobs"));
@@ -56,6 +58,9 @@ pub async fn run(options: &Run, place: &Place, ui: &Ui) -> Result<Exit, Failure>
         }
     }
     let failed = views.iter().any(|view| view.status != Ending::Success.as_str());
+    if options.report && stop.seen == 0 {
+        report::failures(&views, &runner, &files.issues, place, ui).await;
+    }
     ui.data(&views, |views| views.iter().map(summary).collect());
     Ok(match (stop.seen, failed) {
         (0, false) => Exit::Done,
@@ -64,13 +69,13 @@ pub async fn run(options: &Run, place: &Place, ui: &Ui) -> Result<Exit, Failure>
     })
 }
 
-/// The plans that are wanted; what is wrong with a file stops all of it before anything starts.
-fn plans(
+/// What is wanted of the commit's files; what is wrong with a file stops all of it before anything starts.
+fn files(
     repository: &Repository,
     commit: &CommitId,
     options: &Run,
     ui: &Ui,
-) -> Result<Vec<Plan>, Failure> {
+) -> Result<Files, Failure> {
     let files = files::read(repository, commit, options.workflow.as_deref())?;
     if let Some(refusal) = files.refusal(repository) {
         return Err(refusal);
@@ -87,7 +92,7 @@ fn plans(
             "commit a workflow file; `grit init --example shop` makes a repository with one",
         ));
     }
-    Ok(files.plans)
+    Ok(files)
 }
 
 fn request(

@@ -12,6 +12,7 @@ mod locking;
 mod misbehaving;
 mod quick_start;
 mod refusing;
+mod reporting;
 mod running;
 mod serving;
 mod syncing;

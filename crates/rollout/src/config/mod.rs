@@ -17,6 +17,7 @@ pub mod codes;
 mod check;
 mod environment;
 mod glob;
+mod issues;
 mod keys;
 mod plan;
 mod schema;
@@ -25,6 +26,7 @@ mod strategy;
 mod value;
 
 pub use glob::{Glob, GlobError};
+pub use issues::{FollowedDeployment, IssuesConfig, Per, PipelineFailed, Recurring};
 pub use plan::Wanted;
 pub use schema::schema;
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub environments: Vec<EnvironmentConfig>,
     /// Those of the file, without the built-in ones; see [`Config::strategy`].
     pub strategies: BTreeMap<String, Strategy>,
+    #[serde(default)]
+    pub issues: IssuesConfig,
 }
 
 /// Something that is deployed.
@@ -112,10 +116,12 @@ fn read(root: &yaml::Node, diagnostics: &mut Diagnostics) -> Option<Config> {
     let (services, wiring) = service::read_all(&mut fields, diagnostics);
     let strategies = strategy::read_all(&mut fields, diagnostics);
     let (environments, order) = environment::read_all(&mut fields, &strategies, diagnostics);
+    let names: Vec<&str> = order.iter().map(|order| order.name.as_str()).collect();
+    let issues = issues::read_all(&mut fields, &names, diagnostics);
     fields.finish(diagnostics);
     check::services(&services, &wiring, diagnostics);
     check::environments(&order, diagnostics);
     let strategies =
         strategies.into_iter().filter_map(|(name, strategy)| Some((name, strategy?))).collect();
-    Some(Config { services, environments, strategies })
+    Some(Config { services, environments, strategies, issues })
 }

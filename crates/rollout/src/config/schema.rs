@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use super::environment::{DEFAULT_DISTINCT, DEFAULT_ROLES, DEFAULT_STRATEGY};
 use super::service::HEALTH_PATH;
 use super::strategy::{METRICS, OFF};
-use super::{ITEMS_MAX, keys};
+use super::{ITEMS_MAX, issues, keys};
 
 type Property = (&'static str, Value);
 
@@ -19,6 +19,7 @@ pub fn schema() -> Value {
             named("services", "What is deployed.", "service"),
             named("environments", "Where it is deployed to.", "environment"),
             named("strategies", "How a new revision takes over, by names of your own.", "strategy"),
+            to("issues", "Which events open or update issues in the repository.", "issues"),
         ],
     );
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
@@ -42,6 +43,12 @@ pub fn schema() -> Value {
         "stepAnalysis": step_analysis(),
         "metric": metric(),
         "guard": guard(),
+        "issues": issues(),
+        "pipelineFailed": pipeline_failed(),
+        "followedDeployment": followed_deployment(),
+        "rolledBack": object("An incident.", [labels(issues::ROLLED_BACK_LABELS)]),
+        "alert": object("Alerts.", recurring(issues::ALERT_LABELS)),
+        "testFailed": object("Failing tests.", recurring(issues::TEST_LABELS)),
     });
     schema
 }
@@ -326,4 +333,61 @@ fn guard() -> Value {
         [keys::ERROR_RATE.schema(), keys::GUARD_WINDOW.schema(), keys::GUARD_REQUESTS.schema()],
     );
     json!({ "anyOf": [{ "const": OFF }, guard] })
+}
+
+/// `true` is a mapping in which nothing is written.
+fn wanted(name: &'static str, doc: &str, of: &str, default: bool) -> Property {
+    let any = json!([{ "type": "boolean" }, reference(of)]);
+    (name, json!({ "description": doc, "anyOf": any, "default": default }))
+}
+
+fn issues() -> Value {
+    let failed = "A run of a pipeline failed: one issue, until it is green again.";
+    let deployment = "A deployment began: an issue of its own, with its progress as comments.";
+    let rolled_back = "A deployment went back or failed by itself: an issue with the evidence.";
+    object(
+        "Which events open or update issues in the repository.",
+        [
+            wanted("pipelineFailed", failed, "pipelineFailed", false),
+            wanted("deployment", deployment, "followedDeployment", false),
+            wanted("rolledBack", rolled_back, "rolledBack", true),
+            to("alert", "What `grit issue ingest --format alertmanager` makes.", "alert"),
+            to("testFailed", "What `grit issue ingest --format junit` makes.", "testFailed"),
+        ],
+    )
+}
+
+fn labels(names: &[&str]) -> Property {
+    default(strings("labels", "What its issues are labelled with."), names)
+}
+
+fn flag(name: &'static str, doc: &str, value: bool) -> Property {
+    (name, json!({ "description": doc, "type": "boolean", "default": value }))
+}
+
+fn recurring(names: &[&str]) -> Vec<Property> {
+    vec![
+        labels(names),
+        flag("reopen", "What comes back opens its issue again; else it gets a new one.", true),
+        flag("close", "What is over closes its issue; else that is only said.", false),
+    ]
+}
+
+fn pipeline_failed() -> Value {
+    let names: Vec<&str> = issues::Per::ALL.iter().map(|(name, _)| *name).collect();
+    let doc = "What failures share an issue: those of a workflow on a branch, all of a workflow, or those at a commit.";
+    let per = json!({ "description": doc, "enum": names, "default": names[0] });
+    let properties = recurring(issues::PIPELINE_LABELS).into_iter().chain([("per", per)]);
+    object("Failed runs.", properties)
+}
+
+fn followed_deployment() -> Value {
+    object(
+        "Deployments that have an issue.",
+        [
+            labels(issues::DEPLOYMENT_LABELS),
+            strings("environments", "Those to these; all unless written."),
+            flag("close", "The one that succeeded closes its issue.", true),
+        ],
+    )
 }

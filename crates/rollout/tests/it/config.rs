@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use grit_diag::{Source, render};
-use grit_rollout::config::{Config, Wanted, parse};
+use grit_rollout::config::{Config, Per, Wanted, parse};
 use grit_rollout::slot::Trigger;
 use grit_rollout::{Approval, Gate, Metric, SlotId, Step, Strategy};
 use grit_types::{DeploymentId, Digest, Role, Tenant, Timestamp, Weight};
@@ -287,4 +287,62 @@ fn too_many_items_are_not_read() {
     let found =
         codes_and_messages(&format!("strategies: {{ x: {{ canary: {{ steps: [{steps}] }} }} }}"));
     assert_eq!((found.len(), found[0].0), (1, "E0214"));
+}
+
+#[test]
+fn issues_are_opened_for_what_is_asked() {
+    let default = good("").issues;
+    assert_eq!((&default.pipeline_failed, &default.deployment), (&None, &None));
+    assert_eq!(default.rolled_back.as_deref(), Some(&["incident".to_owned()][..]));
+    let text = "environments: { production: {} }\n\
+        issues:\n  pipelineFailed: { per: workflow, labels: [ci, red], close: true }\n  \
+        deployment: { environments: production }\n  rolledBack: false\n  alert: { close: true }\n";
+    let issues = good(text).issues;
+    let failed = issues.pipeline_failed.unwrap();
+    assert_eq!((failed.per, failed.issue.close, failed.issue.reopen), (Per::Workflow, true, true));
+    assert_eq!(failed.issue.labels, ["ci", "red"]);
+    let deployment = issues.deployment.unwrap();
+    assert!(deployment.close && deployment.concerns(&"production".parse().unwrap()));
+    assert!(!deployment.concerns(&"staging".parse().unwrap()));
+    assert_eq!(issues.rolled_back, None);
+    assert!(issues.alert.close && !issues.test_failed.close);
+}
+
+#[test]
+fn what_is_wrong_with_issues_is_found_where_it_is_written() {
+    let text = "environments: { production: {} }\nissues:\n  pipelineFailed: { per: brunch }\n  \
+        deployment: { environments: [prodution] }\n  rolledBack: 3\n  alerts: {}\n";
+    let (config, findings) = parse(&Source::new("grit.yaml", text));
+    assert!(config.is_none());
+    insta::assert_snapshot!(render::plain(&findings), @r#"
+error[E0023]: issues are opened per branch, workflow or commit, not `brunch`
+ --> grit.yaml:3:26
+  |
+3 |   pipelineFailed: { per: brunch }
+  |                          ^^^^^^
+  |
+  = help: did you mean `branch`?
+
+error[E0202]: there is no environment `prodution`
+ --> grit.yaml:4:32
+  |
+4 |   deployment: { environments: [prodution] }
+  |                                ^^^^^^^^^
+  |
+  = help: did you mean `production`?
+
+error[E0020]: expected `true`, `false` or a mapping, found a number
+ --> grit.yaml:5:15
+  |
+5 |   rolledBack: 3
+  |               ^
+
+error[E0021]: unknown key `alerts`
+ --> grit.yaml:6:3
+  |
+6 |   alerts: {}
+  |   ^^^^^^
+  |
+  = help: did you mean `alert`?
+"#);
 }

@@ -7,7 +7,7 @@ use grit_diag::Source;
 use grit_rollout::config::{Config, codes, parse, schema};
 use serde_json::Value;
 
-const MAPPINGS: [(&str, &str); 22] = [
+const MAPPINGS: [(&str, &str); 28] = [
     ("", "{@}"),
     ("/$defs/service", "services: { api: {@} }"),
     ("/$defs/run", "services: { api: { run: {@} } }"),
@@ -47,6 +47,12 @@ const MAPPINGS: [(&str, &str); 22] = [
         "/$defs/metric/oneOf/3",
         "strategies: { x: { canary: { steps: [{ setWeight: 5 }], analysis: { metrics: [{ name: latency-p99, max: 9s, @}] } } } }",
     ),
+    ("/$defs/issues", "issues: {@}"),
+    ("/$defs/pipelineFailed", "issues: { pipelineFailed: {@} }"),
+    ("/$defs/followedDeployment", "issues: { deployment: {@} }"),
+    ("/$defs/rolledBack", "issues: { rolledBack: {@} }"),
+    ("/$defs/alert", "issues: { alert: {@} }"),
+    ("/$defs/testFailed", "issues: { testFailed: {@} }"),
     ("/$defs/guard/anyOf/1", "strategies: { x: { rolling: { guard: {@} } } }"),
 ];
 

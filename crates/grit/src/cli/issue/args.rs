@@ -16,6 +16,8 @@ pub struct Issue {
 pub enum Verb {
     /// Open an issue
     Create(Box<Create>),
+    /// Open and update issues from alerts, or from a test report
+    Ingest(Ingest),
     /// Those with a state and labels; piped, one id per line
     List(List),
     /// Those that a query asks for: `is:open label:ci-failure updated:<7d "timeout"`
@@ -106,6 +108,34 @@ pub struct Create {
     /// What stands for {{NAME}} in the template
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub values: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Ingest {
+    #[arg(long, value_enum)]
+    pub format: Format,
+    /// Where it is; else, or with `-`, standard input
+    pub file: Option<PathBuf>,
+    /// Beside those that `grit.yaml` names
+    #[arg(long = "label")]
+    pub labels: Vec<String>,
+    /// What is over closes its issue, whatever `grit.yaml` says
+    #[arg(long)]
+    pub close: bool,
+    /// What comes back gets a new issue, whatever `grit.yaml` says
+    #[arg(long)]
+    pub no_reopen: bool,
+    /// Take what the remote has before, and send afterwards
+    #[arg(long)]
+    pub sync: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// What Alertmanager sends to a webhook: an issue for each alert
+    Alertmanager,
+    /// What test runners write: an issue for each test that fails
+    Junit,
 }
 
 #[derive(Debug, Args)]

@@ -5,10 +5,12 @@ mod attach;
 mod change;
 mod create;
 mod depend;
+mod ingest;
 mod list;
+pub mod report;
 mod saved;
 mod show;
-mod tracker;
+pub mod tracker;
 
 use grit_issues::Command;
 
@@ -20,6 +22,7 @@ use args::Verb;
 pub fn run(verb: &Verb, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     match verb {
         Verb::Create(options) => create::run(options, place, ui),
+        Verb::Ingest(options) => ingest::run(options, place, ui),
         Verb::List(options) => list::run(options, place, ui),
         Verb::Search { query, more } => list::search(query, more, place, ui),
         Verb::Show { id } => show::run(id, place, ui),

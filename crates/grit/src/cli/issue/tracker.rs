@@ -118,7 +118,10 @@ impl Tracker {
             data,
         };
         let appended = self.ledger.append_with(&self.lane, &event, &files);
-        appended.map_err(|error| Failure::because("the ledger cannot be written", &error))
+        let failed = |error| Failure::because("the ledger cannot be written", &error);
+        let id = appended.map_err(failed)?;
+        self.issues.apply(&event);
+        Ok(id)
     }
 
     /// Carries commands out on an issue: all, or none of them.

@@ -48,7 +48,7 @@ pub async fn run(verb: &LockVerb, place: &Place, ui: &Ui) -> Result<Exit, Failur
 }
 
 fn open(place: &Place) -> Result<Locks, Failure> {
-    let who = Who { actor: place.actor().principal, host: host(), run_url: run_url() };
+    let who = Who { actor: place.actor().principal, host: host(), run_url: crate::ci::run_url() };
     Locks::open(place.repository()?, Arc::new(SystemClock), Arc::new(OsEntropy), who)
         .map_err(refusal::failure)
 }
@@ -60,16 +60,4 @@ fn named(named: &Named) -> Result<&Resource, Failure> {
 fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().chars().take(255).collect()
-}
-
-/// Where the CI run that this is a part of can be looked at.
-fn run_url() -> Option<String> {
-    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let github = || {
-        let (server, repository) = (var("GITHUB_SERVER_URL")?, var("GITHUB_REPOSITORY")?);
-        Some(format!("{server}/{repository}/actions/runs/{}", var("GITHUB_RUN_ID")?))
-    };
-    let others = ["CI_JOB_URL", "CIRCLE_BUILD_URL", "BUILD_URL", "GRIT_RUN_ID"];
-    let url = github().or_else(|| others.into_iter().find_map(var))?;
-    (url.chars().count() <= 2_000).then_some(url)
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
-use std::sync::RwLock;
+
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use grit_ledger::{
@@ -13,14 +14,19 @@ use crate::refs::{self, RefWriter};
 use crate::repository::commit_id;
 use crate::{GitError, Repository, object};
 
+mod base;
 mod chain;
+mod compact;
 mod entry;
 mod fallback;
 mod files;
+mod push;
 mod read;
 mod shared;
 mod sync;
 
+use base::Base;
+pub use compact::{Compact, Compacted};
 pub use read::Standing;
 pub use sync::{Exchange, Exchanged};
 
@@ -53,6 +59,8 @@ pub struct GitLedger {
     timeout: Duration,
     /// The own lane of a clone that will not live long.
     short_lived: Option<String>,
+    /// The checkpoint as it was last read.
+    base: Mutex<Arc<Base>>,
     /// A sync to disk failed: what is on it is unknown, so nothing more is acknowledged.
     stopped: AtomicBool,
 }
@@ -69,6 +77,7 @@ impl GitLedger {
             remote: None,
             timeout: NETWORK_TIMEOUT,
             short_lived: None,
+            base: Mutex::default(),
             stopped: AtomicBool::new(false),
         }
     }
@@ -110,8 +119,7 @@ impl GitLedger {
     }
 
     fn ref_name(&self, lane: &str) -> Result<RefName, GitError> {
-        let (kind, name) = lane.split_once('/').unwrap_or_default();
-        if !KINDS.contains(&kind) || !is_lane_name(name) {
+        if !is_lane(lane) {
             let error = std::io::Error::other("not 1 to 100 of letters, digits, `.`, `_`, `-`");
             return Err(error).reading(|| format!("the name of lane `{lane}`"));
         }
@@ -164,7 +172,8 @@ impl GitLedger {
         let mut attempt = 1;
         loop {
             let tip = refs::read(common, &name)?;
-            let next = self.write_entry(event, bytes, &tree, tip.as_ref())?;
+            let parent = self.end(lane, &name)?;
+            let next = self.write_entry(event, bytes, &tree, parent.as_ref())?;
             match writer.set(&name, tip.as_ref(), &next) {
                 Err(GitError::Moved { .. }) if attempt < ATTEMPTS_MAX => attempt += 1,
                 result => return result,
@@ -248,7 +257,7 @@ impl Ledger for GitLedger {
     }
 
     fn heads(&self) -> Result<Vec<Head>, LedgerError> {
-        let tips = self.tips(&self.prefix).map_err(|error| storage("read the lanes", error))?;
+        let tips = self.ends().map_err(|error| storage("read the lanes", error))?;
         Ok(read::heads(&tips))
     }
 
@@ -266,6 +275,12 @@ fn storage(action: &str, error: GitError) -> LedgerError {
 /// No room is no doubt about the disk: there may be some later.
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+/// `KIND/NAME`, and nothing that a ref or a path could take for something else.
+fn is_lane(lane: &str) -> bool {
+    let (kind, name) = lane.split_once('/').unwrap_or_default();
+    KINDS.contains(&kind) && is_lane_name(name)
 }
 
 /// One part of a ref that is also a safe file name.

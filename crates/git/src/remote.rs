@@ -43,3 +43,8 @@ pub(crate) fn moving(push: Git, name: &str, expected: Option<&CommitId>, new: &C
     push.option("--force-with-lease=", format!("{name}:{expected}"))
         .operand(format!("{new}:{name}"))
 }
+
+/// The push, with a ref that goes if it is still what is expected.
+pub(crate) fn removing(push: Git, name: &str, expected: &CommitId) -> Git {
+    push.option("--force-with-lease=", format!("{name}:{expected}")).operand(format!(":{name}"))
+}

@@ -82,8 +82,25 @@ pub(super) fn encode(
 fn signature(event: &Event) -> String {
     let name = event.actor.principal.as_str();
     let address = if name.contains('@') { name.to_owned() } else { format!("{name}@grit") };
-    let seconds = (event.hlc.millis / 1_000).clamp(0, SECONDS_MAX);
+    let seconds = seconds(event.hlc.millis);
     format!("{name} <{address}> {seconds} +0000")
+}
+
+/// What git takes for a time.
+pub(super) fn seconds(millis: i64) -> i64 {
+    (millis / 1_000).clamp(0, SECONDS_MAX)
+}
+
+/// What a commit says, and the commits that it stands behind; its bytes are checked.
+pub(super) fn message_and_parents(
+    repository: &gix::Repository,
+    id: &CommitId,
+) -> Result<(Vec<u8>, Vec<CommitId>), EntryError> {
+    let (bytes, oid) = bytes(repository, id)?;
+    let commit = CommitRef::from_bytes(&bytes, oid.kind()).map_err(EntryError::Commit)?;
+    let message: &[u8] = commit.message;
+    let message = message.strip_suffix(b"\n").unwrap_or(message).to_vec();
+    Ok((message, commit.parents().map(commit_id).collect()))
 }
 
 /// Reads the entry `id`, and that its bytes are what its id stands for: gix does not check.

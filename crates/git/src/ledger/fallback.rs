@@ -61,6 +61,7 @@ impl GitLedger {
             .operand(remote)
             .operand(format!("{BRANCHES}/a/*"))
             .operand(format!("{BRANCHES}/ci/*"))
+            .operand(format!("{BRANCHES}/base"))
             .run()
             .map_err(|error| storage("look for lanes among the branches", error))?;
         Ok(!listed.stdout.is_empty())

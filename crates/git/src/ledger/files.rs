@@ -55,7 +55,7 @@ impl GitLedger {
 
     /// Of the entries that brought them, the first that has them whole answers.
     pub(super) fn find_bytes(&self, digest: &Digest) -> Result<Vec<u8>, BytesError> {
-        let tips = self.tips(&self.prefix).map_err(|error| storage("read the lanes", error))?;
+        let tips = self.ends().map_err(|error| storage("read the lanes", error))?;
         let repository = self.repository.local();
         let mut failed = None;
         for tip in tips.into_values() {

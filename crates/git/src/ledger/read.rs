@@ -6,9 +6,11 @@ use grit_ledger::{Changes, Cut, Entry, Head, LedgerError, Quarantined};
 use grit_types::{CommitId, chain};
 
 use super::chain::{Chain, Relation, relation};
-use super::sync::{Tips, tracking};
 use super::{GitLedger, storage};
 use crate::{Git, GitError};
+
+/// As many as surely fit on a command line.
+const TIPS_PER_RUN: usize = 500;
 
 /// How this clone's lanes stood to the remote's when it was last asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,26 +23,33 @@ pub struct Standing {
 
 impl GitLedger {
     pub(super) fn changes(&self, known: &Cut) -> Result<Changes, GitError> {
-        let tips = self.tips(&self.prefix)?;
+        let tips = self.ends()?;
         let repository = self.repository.local();
         let mut changes = Changes { heads: heads(&tips), ..Changes::default() };
         for (lane, tip) in &tips {
             read_lane(&repository, lane, tip, known.get(lane).map(String::as_str), &mut changes);
+        }
+        if let Some((at, reason)) = &self.base()?.broken {
+            let reason = format!("{reason}; what it and those before it cover is missing");
+            let (lane, at) = ("base".to_owned(), at.to_string());
+            changes.quarantined.push(Quarantined { lane, at, reason });
         }
         Ok(changes)
     }
 
     /// How the lanes stand to what was last fetched from the remote; nothing is asked now.
     pub fn standing(&self) -> Result<Standing, LedgerError> {
-        let read =
-            |prefix: &str| self.tips(prefix).map_err(|error| storage("read the lanes", error));
-        let (theirs, ours): (Tips, Tips) =
-            (read(&tracking(&self.remote_name()?))?, read(&self.prefix)?);
+        let failed = |error| storage("read the lanes", error);
+        let theirs = self.theirs(&self.remote_name()?).map_err(failed)?.ends;
+        let ours = self.ends().map_err(failed)?;
         let own = self.short_lived.as_ref().map(|own| format!("a/{own}"));
         let repository = self.repository.local();
         let mut standing = Standing::default();
         for lane in theirs.keys().chain(ours.keys()) {
             let (ours, theirs) = (ours.get(lane), theirs.get(lane));
+            if ours == theirs {
+                continue;
+            }
             if let (Some(tip), None, true) = (ours, theirs, Some(lane) == own.as_ref()) {
                 let unsent = self.unsent(lane, tip)?.len();
                 standing.ahead.extend((unsent > 0).then(|| (lane.clone(), unsent)));
@@ -67,20 +76,27 @@ impl GitLedger {
     /// Has git follow everything that the lanes hold; answers its complaints, in its words.
     pub fn fsck(&self) -> Result<Vec<String>, LedgerError> {
         let failed = |error| storage("check the objects", error);
-        let tips = self.tips(&self.prefix).map_err(failed)?;
-        if tips.is_empty() {
-            return Ok(Vec::new());
+        let mut tips: Vec<CommitId> =
+            self.tips(&self.prefix).map_err(failed)?.into_values().collect();
+        tips.extend(self.base().map_err(failed)?.tip().cloned());
+        let mut lines = Vec::new();
+        for tips in tips.chunks(TIPS_PER_RUN) {
+            lines.extend(self.fsck_from(tips).map_err(failed)?);
         }
+        Ok(lines)
+    }
+
+    fn fsck_from(&self, tips: &[CommitId]) -> Result<Vec<String>, GitError> {
         let mut fsck = Git::new("fsck")
             .repository(self.repository.git_dir())
             .flag("--connectivity-only")
             .flag("--no-dangling")
             .flag("--no-progress")
             .timeout(self.timeout);
-        for tip in tips.values() {
+        for tip in tips {
             fsck = fsck.operand(tip.as_str());
         }
-        let output = fsck.output().map_err(failed)?;
+        let output = fsck.output()?;
         if output.code == Some(0) {
             return Ok(Vec::new());
         }

@@ -13,7 +13,8 @@ use grit_types::{CommitId, EventId, RefName};
 
 use super::chain::Chain;
 use super::entry::Entry;
-use super::sync::{Offer, Progress, Verdict, tracking};
+use super::push::Verdict;
+use super::sync::{Offer, Progress};
 use super::{GitLedger, storage};
 use crate::error::Reading;
 use crate::refs::{self, RefWriter};
@@ -88,7 +89,8 @@ impl GitLedger {
     ) -> Result<(), LedgerError> {
         let failed = |error| storage("append to a shared lane", error);
         let lane = Lane::Shared(shared.lane).path();
-        let theirs = self.tips(&tracking(remote)).map_err(failed)?.remove(&lane);
+        let mut there = self.theirs(remote).map_err(failed)?;
+        let (expected, theirs) = (there.refs.remove(&lane), there.ends.remove(&lane));
         let there = self.newest(theirs.as_ref());
         let missing: Vec<&Entry> =
             unsent.iter().rev().filter(|entry| !there.contains(&entry.key())).collect();
@@ -96,7 +98,8 @@ impl GitLedger {
         let tip = self.writing(|| self.move_behind(missing, theirs.clone())).map_err(failed)?;
         let Some(tip) = tip else { return Ok(()) };
         if Some(&tip) != theirs.as_ref() {
-            let offer = Offer { lane: lane.clone(), tip: tip.clone(), expected: theirs, entries };
+            let (lane, tip) = (lane.clone(), tip.clone());
+            let offer = Offer { lane, tip, expected, entries, is_new: theirs.is_none() };
             match self.push(remote, std::slice::from_ref(&offer))?.pop() {
                 Some(Verdict::Accepted) => self.note(remote, &offer),
                 Some(Verdict::Refused(reason)) => {
@@ -109,9 +112,9 @@ impl GitLedger {
                     return Ok(());
                 }
             }
-            *progress.sent.entry(lane.clone()).or_default() += entries;
+            *progress.sent.entry(offer.lane.clone()).or_default() += entries;
             // Another process of this clone may have fetched it by now.
-            let _ = self.forward(&lane, offer.expected.as_ref(), &tip);
+            let _ = self.forward(&offer.lane, offer.expected.as_ref(), &offer.tip);
         }
         self.mark_sent(&own.lane, &own.tip).map_err(failed)
     }

@@ -6,15 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use grit_ledger::LedgerError;
-use grit_types::CommitId;
+use grit_types::{CommitId, RefName};
 
+use super::base::Base;
 use super::chain::{Relation, relation};
 use super::entry::Entry;
+use super::push::Verdict;
 use super::shared::{Shared, TRIES_MAX};
-use super::{GitLedger, KINDS, is_lane_name, storage};
+use super::{GitLedger, KINDS, is_lane, is_lane_name, storage};
 use crate::durable::sync_changed;
 use crate::error::Reading;
 use crate::filelock::FileLock;
@@ -72,6 +75,8 @@ pub(super) struct Offer {
     pub(super) expected: Option<CommitId>,
     /// How many entries it lacks.
     pub(super) entries: usize,
+    /// The remote has nothing of it, with or without a ref.
+    pub(super) is_new: bool,
 }
 
 /// What one exchange has done so far.
@@ -152,16 +157,15 @@ impl GitLedger {
         shared: &mut Shared,
     ) -> Result<usize, LedgerError> {
         self.fetch(remote, exchange.audit)?;
-        let theirs =
-            self.tips(&tracking(remote)).map_err(|error| storage("read the lanes", error))?;
-        if theirs.is_empty() && self.finds_branches(remote)? {
+        let theirs = self.theirs(remote).map_err(|error| storage("read the lanes", error))?;
+        if theirs.ends.is_empty() && self.finds_branches(remote)? {
             self.be_branches(true);
             self.remember_branches()?;
             self.fetch(remote, exchange.audit)?;
         }
         let mut offers = self.take(remote, exchange.audit, progress)?;
         let own = self.short_lived.as_ref().map(|own| format!("a/{own}"));
-        let is_own = |offer: &Offer| Some(&offer.lane) == own.as_ref() && offer.expected.is_none();
+        let is_own = |offer: &Offer| Some(&offer.lane) == own.as_ref() && offer.is_new;
         let kept = offers.iter().position(is_own).map(|at| offers.remove(at));
         let unsent = match &kept {
             Some(offer) => self.unsent(&offer.lane, &offer.tip)?,
@@ -203,6 +207,9 @@ impl GitLedger {
             let (theirs, here) = (self.there(), tracking(remote));
             fetch = fetch.operand(format!("+{theirs}/{kind}/*:{here}/{kind}/*"));
         }
+        // As a pattern, because git refuses a plain name that the remote does not have.
+        let (theirs, here) = (self.there(), tracking(remote));
+        fetch = fetch.operand(format!("+{theirs}/base*:{here}/base*"));
         fetch.run().map_err(|error| unreachable(remote, error))?;
         sync_changed(&self.repository.objects(), started)
             .map_err(|error| storage("keep what was fetched", error))
@@ -215,17 +222,22 @@ impl GitLedger {
         audit: bool,
         progress: &mut Progress,
     ) -> Result<Vec<Offer>, LedgerError> {
-        let read =
-            |prefix: &str| self.tips(prefix).map_err(|error| storage("read the lanes", error));
-        let (theirs, ours): (Tips, Tips) = (read(&tracking(remote))?, read(&self.prefix)?);
-        let lanes: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+        let failed = |error| storage("read the lanes", error);
+        if let Err(error) = self.take_base(remote, progress) {
+            tracing::warn!(%error, "the remote's checkpoint is not taken");
+            progress.broken.get_or_insert(error);
+        }
+        let Theirs { refs: theirs, ends: their_ends } = self.theirs(remote).map_err(failed)?;
+        let ours = self.tips(&self.prefix).map_err(failed)?;
+        let our_ends = self.ends().map_err(failed)?;
+        let lanes: BTreeSet<&String> = their_ends.keys().chain(our_ends.keys()).collect();
         let mut offers = Vec::new();
         for lane in lanes {
-            if !audit && lane.starts_with(AUDIT) {
+            if !is_lane(lane) || (!audit && lane.starts_with(AUDIT)) {
                 continue;
             }
-            let (our_tip, their_tip) = (ours.get(lane), theirs.get(lane));
-            match self.take_lane(lane, our_tip, their_tip) {
+            let (our_end, their_end) = (our_ends.get(lane), their_ends.get(lane));
+            match self.take_lane(lane, ours.get(lane), our_end, their_end) {
                 Ok(Taken::Nothing) => {}
                 Ok(Taken::Moved) => progress.again = true,
                 Ok(Taken::Forward(entries)) => progress.receive(lane, entries),
@@ -233,8 +245,8 @@ impl GitLedger {
                     if received > 0 {
                         progress.receive(lane, received);
                     }
-                    let (lane, expected) = (lane.clone(), their_tip.cloned());
-                    offers.push(Offer { lane, tip, expected, entries });
+                    let (expected, is_new) = (theirs.get(lane).cloned(), their_end.is_none());
+                    offers.push(Offer { lane: lane.clone(), tip, expected, entries, is_new });
                 }
                 Err(error) => {
                     tracing::warn!(lane, %error, "a lane of the remote is not taken");
@@ -248,19 +260,23 @@ impl GitLedger {
     fn take_lane(
         &self,
         lane: &str,
+        our_ref: Option<&CommitId>,
         ours: Option<&CommitId>,
         theirs: Option<&CommitId>,
     ) -> Result<Taken, LedgerError> {
+        if ours == theirs {
+            return Ok(Taken::Nothing);
+        }
         let repository = self.repository.local();
         let action = || format!("compare lane {lane}");
         let relation = relation(&repository, ours, theirs)
             .map_err(|error| LedgerError::Storage { action: action(), source: error.into() })?;
         let moved = match (relation, ours, theirs) {
             (Relation::Behind(entries), _, Some(theirs)) => {
-                self.forward(lane, ours, theirs).map(|()| Taken::Forward(entries))
+                self.forward(lane, our_ref, theirs).map(|()| Taken::Forward(entries))
             }
             (Relation::Forked { ours: mine, theirs: known }, _, Some(theirs)) => {
-                self.join(lane, ours, theirs, &mine, &known)
+                self.join(lane, our_ref, theirs, &mine, &known)
             }
             (Relation::Ahead(entries), Some(ours), _) => {
                 return Ok(Taken::Offer { tip: ours.clone(), entries, received: 0 });
@@ -294,24 +310,92 @@ impl GitLedger {
         known: &[Entry],
     ) -> Result<Taken, GitError> {
         let name = self.ref_name(lane)?;
-        let keys: BTreeSet<_> = known.iter().map(Entry::key).collect();
-        let missing: Vec<&Entry> =
-            mine.iter().rev().filter(|entry| !keys.contains(&entry.key())).collect();
         self.writing(|| {
             let writer = RefWriter::acquire(self.repository.common_dir())?;
             if refs::read(self.repository.common_dir(), &name)?.as_ref() != ours {
                 return Err(GitError::Moved { name: name.to_string() });
             }
-            let entries = missing.len();
-            let tip = self.move_behind(missing, Some(theirs.clone()))?;
-            let tip = tip.unwrap_or_else(|| theirs.clone());
+            let tip = self.joined(mine, known, theirs)?;
             writer.set(&name, ours, &tip)?;
             tracing::warn!(lane, "two writers continued one lane; their entries were joined");
-            Ok(match entries {
-                0 => Taken::Forward(known.len()),
-                entries => Taken::Offer { tip, entries, received: known.len() },
+            Ok(match tip == *theirs {
+                true => Taken::Forward(known.len()),
+                false => Taken::Offer { tip, entries: mine.len(), received: known.len() },
             })
         })
+    }
+
+    /// Of entries behind a common one, newest first: those that are not known put behind `theirs`,
+    /// where the known ones end.
+    pub(super) fn joined(
+        &self,
+        mine: &[Entry],
+        known: &[Entry],
+        theirs: &CommitId,
+    ) -> Result<CommitId, GitError> {
+        let keys: BTreeSet<_> = known.iter().map(Entry::key).collect();
+        let missing = mine.iter().rev().filter(|entry| !keys.contains(&entry.key()));
+        let tip = self.move_behind(missing, Some(theirs.clone()))?;
+        Ok(tip.unwrap_or_else(|| theirs.clone()))
+    }
+
+    /// Takes the remote's checkpoint over, where it is news.
+    fn take_base(&self, remote: &str, progress: &mut Progress) -> Result<(), LedgerError> {
+        let failed = |error| storage("take the remote's checkpoint", error);
+        let theirs = self.their_base(remote).map_err(failed)?;
+        let ours = self.base().map_err(failed)?;
+        let Some(tip) = theirs.tip().filter(|tip| !ours.records.contains(tip)) else {
+            return self.settle().map(drop).map_err(failed);
+        };
+        if let Some((at, reason)) = &theirs.broken {
+            let error = std::io::Error::other(format!("record {at}: {reason}"));
+            return Err(failed(Err::<(), _>(error).reading(|| "it".to_owned()).unwrap_err()));
+        }
+        let ends = self.ends().map_err(failed)?;
+        let repository = self.repository.local();
+        for (lane, tip) in &theirs.cut {
+            match relation(&repository, ends.get(lane), Some(tip)) {
+                Ok(Relation::Behind(entries)) => progress.receive(lane, entries),
+                Ok(Relation::Forked { theirs, .. }) => progress.receive(lane, theirs.len()),
+                Ok(Relation::Same | Relation::Ahead(_)) | Err(_) => {}
+            }
+        }
+        if ours.tip().is_some_and(|ours| !theirs.records.contains(ours)) {
+            self.uncover(&ours.cut, &theirs.cut).map_err(failed)?;
+        }
+        self.move_base(ours.tip(), tip).map(drop).map_err(failed)
+    }
+
+    /// Gives lanes their refs again that a checkpoint covers which another is about to replace.
+    fn uncover(&self, ours: &Tips, theirs: &Tips) -> Result<(), GitError> {
+        for (lane, tip) in ours.iter().filter(|(lane, tip)| theirs.get(*lane) != Some(*tip)) {
+            match self.forward(lane, None, tip) {
+                // It has one, behind what was covered.
+                Ok(()) | Err(GitError::Moved { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The remote's checkpoint when it was last asked.
+    pub(super) fn their_base(&self, remote: &str) -> Result<Arc<Base>, GitError> {
+        let name = format!("{}/base", tracking(remote));
+        let name: RefName = name.parse().reading(|| format!("the name `{name}`"))?;
+        let tip = refs::read(self.repository.common_dir(), &name)?;
+        let ours = self.base()?;
+        if ours.tip() == tip.as_ref() {
+            return Ok(ours);
+        }
+        Ok(Arc::new(Base::read(&self.repository, tip)))
+    }
+
+    /// Where the remote's lanes ended when it was last asked.
+    pub(super) fn theirs(&self, remote: &str) -> Result<Theirs, GitError> {
+        let refs = self.tips(&tracking(remote))?;
+        let mut ends = self.their_base(remote)?.cut.clone();
+        ends.extend(refs.clone());
+        Ok(Theirs { refs, ends })
     }
 
     fn give(
@@ -347,28 +431,6 @@ impl GitLedger {
             tracing::debug!(lane, %error, "what was sent is not noted");
         }
     }
-
-    /// Pushes lanes, each by itself; answers what became of each.
-    pub(super) fn push(&self, remote: &str, offers: &[Offer]) -> Result<Vec<Verdict>, LedgerError> {
-        let mut push = remote::push(self.repository.git_dir(), remote, self.timeout);
-        let mut names = Vec::new();
-        for Offer { lane, tip, expected, .. } in offers {
-            self.ref_name(lane).map_err(|error| storage("push", error))?;
-            let name = format!("{}/{lane}", self.there());
-            // What is expected was found to be an ancestor, so the lease forces nothing.
-            push = remote::moving(push, &name, expected.as_ref(), tip);
-            names.push(name);
-        }
-        let output = push.output().map_err(|error| unreachable(remote, error))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let told: BTreeMap<&str, Verdict> = text.lines().filter_map(pushed).collect();
-        // The remote was read a moment ago, so that what it says to a push is its answer.
-        let silence = || Verdict::Refused(first_reason(&output.stderr));
-        Ok(names
-            .iter()
-            .map(|name| told.get(name.as_str()).cloned().unwrap_or_else(silence))
-            .collect())
-    }
 }
 
 impl Progress {
@@ -389,6 +451,14 @@ impl Progress {
     }
 }
 
+/// Where a remote's lanes end.
+pub(super) struct Theirs {
+    /// Those that have a ref there.
+    pub(super) refs: Tips,
+    /// All, those that its checkpoint covers among them.
+    pub(super) ends: Tips,
+}
+
 /// What became of one lane.
 enum Taken {
     Nothing,
@@ -404,83 +474,22 @@ enum Taken {
     },
 }
 
-/// What a remote said to a lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Accepted,
-    /// Another was faster.
-    Raced,
-    Refused(String),
-}
-
 /// Where what a remote has is kept, apart from the lanes themselves.
 pub(super) fn tracking(remote: &str) -> String {
     format!("refs/grit/remotes/{remote}")
 }
 
-/// What hosts call it when two pushes to one ref meet.
-const RACES: [&str; 4] =
-    ["failed to update ref", "cannot lock ref", "incorrect old value", "reference already exists"];
-
-/// The ref of a line of `git push --porcelain`, `FLAG TAB FROM:TO TAB SUMMARY`, and whether it has
-/// the pushed value now.
-fn pushed(line: &str) -> Option<(&str, Verdict)> {
-    let mut parts = line.split('\t');
-    let (flag, refs, summary) = (parts.next()?, parts.next()?, parts.next().unwrap_or_default());
-    let (_, to) = refs.split_once(':')?;
-    let verdict = if flag != "!" {
-        Verdict::Accepted
-    } else if summary.starts_with("[rejected]") || RACES.iter().any(|race| summary.contains(race)) {
-        Verdict::Raced
-    } else {
-        let printable = |c: &char| !c.is_control();
-        Verdict::Refused(summary.chars().filter(printable).collect())
-    };
-    Some((to, verdict))
-}
-
-/// The line in which git says why, without what it says around it.
-fn first_reason(stderr: &str) -> String {
-    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let said = |start: &str| lines.iter().find(|line| line.starts_with(start));
-    let line = said("remote: ").or_else(|| said("fatal: ")).or(lines.first());
-    line.map_or_else(|| "it does not say why".to_owned(), |line| (*line).to_owned())
-}
-
 /// Longer each time, and never twice the same for two that met: 25 to 75 ms at first, at most a
 /// second and a half.
-fn pause(round: usize) -> Duration {
+pub(super) fn pause(round: usize) -> Duration {
     let longest = 75u64 << round.saturating_sub(1).min(4);
     let random = RandomState::new().hash_one(round) % longest.max(1);
     Duration::from_millis((longest / 3 + random * 2 / 3).min(1_500))
 }
 
-fn unreachable(remote: &str, error: GitError) -> LedgerError {
+pub(super) fn unreachable(remote: &str, error: GitError) -> LedgerError {
     match error {
         missing @ GitError::Missing(_) => storage("synchronise", missing),
         error => LedgerError::Unreachable { remote: remote.to_owned(), source: error.into() },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn porcelain_lines() {
-        let name = "refs/grit/a/x";
-        let said =
-            |flag: &str, summary: &str| pushed_owned(&format!("{flag}\tabc:{name}\t{summary}"));
-        assert_eq!(said("*", "[new reference]"), Some(Verdict::Accepted));
-        assert_eq!(said("!", "[rejected] (stale info)"), Some(Verdict::Raced));
-        assert_eq!(said("!", "[remote rejected] (failed to update ref)"), Some(Verdict::Raced));
-        let hook = "[remote rejected] (pre-receive hook declined)";
-        assert_eq!(said("!", hook), Some(Verdict::Refused(hook.to_owned())));
-        assert_eq!(pushed("To /tmp/x.git"), None);
-        assert_eq!(pushed("Done"), None);
-    }
-
-    fn pushed_owned(line: &str) -> Option<Verdict> {
-        pushed(line).map(|(_, verdict)| verdict)
     }
 }

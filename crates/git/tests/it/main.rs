@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod checkout;
+mod compact;
 mod crash;
 mod hook;
 mod ledger;

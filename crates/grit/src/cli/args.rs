@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use grit_types::{Environment, Principal, Repo, Service};
+use grit_types::{Environment, Principal, Repo, Service, parse_duration};
 
 #[derive(Debug, Parser)]
 #[command(name = "grit", version, about = "From push to production, and every step remembered")]
@@ -61,6 +62,8 @@ pub enum Verb {
     Log(Log),
     /// Check that what is recorded is whole
     Verify,
+    /// Fold lanes that nobody appends to any more into one checkpoint
+    Compact(Compact),
     /// What is wrong with this clone, and what to do about it
     Doctor(Doctor),
     /// What a service's instances print
@@ -285,6 +288,19 @@ pub struct Log {
     /// Only so many
     #[arg(long, short = 'n', value_name = "NUMBER")]
     pub limit: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Compact {
+    /// Lanes whose last event is this old
+    #[arg(long, default_value = "30d", value_parser = parse_duration, value_name = "TIME")]
+    pub idle: Duration,
+    /// Another remote than `grit.remote`, or origin
+    #[arg(long, value_name = "NAME")]
+    pub remote: Option<String>,
+    /// Say what would be folded, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -3,6 +3,7 @@
 mod approve;
 pub mod args;
 mod artifact;
+mod compact;
 mod deploy;
 mod doctor;
 mod edge;
@@ -130,6 +131,7 @@ async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure
         Verb::Sync(options) => sync::run(&options, place, ui),
         Verb::Log(options) => log::run(&options, place, ui),
         Verb::Verify => verify::run(place, ui),
+        Verb::Compact(options) => compact::run(&options, place, ui),
         Verb::Doctor(options) => doctor::run(&options, place, ui),
         Verb::Logs(options) => logs::run(&options, place, ui).await,
         Verb::Artifact(options) => artifact::run(&options.verb, place, ui).await,

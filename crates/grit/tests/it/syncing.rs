@@ -310,3 +310,34 @@ fn the_log_says_who_did_what_and_whose_clock_is_ahead() {
     let findings = env.grit(&one, &["doctor"]).expect_code(0).stdout;
     assert!(findings.contains("that clock is ahead"), "{findings}");
 }
+
+#[test]
+fn folding_changes_nothing_that_is_read() {
+    let env = Env::new();
+    let host = host(&env);
+    let (one, two) = (clone(&env, "one", &[]), clone(&env, "two", &[]));
+    for folder in [&one, &two] {
+        create(&env, folder, "a");
+        env.grit(folder, &["sync"]).expect_code(0);
+    }
+    env.grit(&one, &["sync"]).expect_code(0);
+    let (before, verified) = (log(&env, &one), env.data(&one, &["verify", "--json"]));
+    let out = env.grit(&one, &["compact"]).expect_code(0);
+    assert_eq!(out.stdout, "origin: 0 lanes folded, 0 refs removed, 2 left\n");
+    let out = env.grit(&one, &["compact", "--idle", "0", "--dry-run"]).expect_code(0);
+    assert_eq!(out.stdout, "origin: 2 of 2 lanes would be folded\n");
+    let out = env.grit(&one, &["compact", "--idle", "0"]).expect_code(0);
+    assert_eq!(out.stdout, "origin: 2 lanes folded, 2 refs removed, 0 left\n");
+    let refs = env.git(&host, &["for-each-ref", "--format=%(refname)", "refs/grit"]);
+    assert_eq!(refs.trim_end(), "refs/grit/base");
+    let fresh = clone(&env, "fresh", &["--depth", "1"]);
+    for folder in [&one, &two, &fresh] {
+        env.grit(folder, &["sync"]).expect_code(0);
+        assert_eq!(log(&env, folder), before);
+        assert_eq!(env.data(folder, &["verify", "--json"]), verified);
+    }
+    create(&env, &two, "b");
+    env.grit(&two, &["sync"]).expect_code(0);
+    env.grit(&one, &["sync"]).expect_code(0);
+    assert_eq!(log(&env, &one).len(), 3);
+}

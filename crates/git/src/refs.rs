@@ -76,10 +76,16 @@ impl<'a> RefWriter<'a> {
     /// The lock files that dead processes left.
     pub(crate) fn find_stale(&self) -> Result<Vec<PathBuf>, GitError> {
         let mut found = Vec::new();
-        let mut folders = vec![self.common.join("refs")];
-        for lock in LOCKS_AT_TOP.map(|name| self.common.join(name)) {
+        for lock in self.lock_files()? {
             self.keep_if_stale(lock, &mut found)?;
         }
+        Ok(found)
+    }
+
+    /// The lock files of refs, whoever made them; those at the top may not be there.
+    pub(crate) fn lock_files(&self) -> Result<Vec<PathBuf>, GitError> {
+        let mut found = LOCKS_AT_TOP.map(|name| self.common.join(name)).to_vec();
+        let mut folders = vec![self.common.join("refs")];
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).doing("list", &folder)? {
                 let entry = entry.doing("list", &folder)?;
@@ -89,7 +95,7 @@ impl<'a> RefWriter<'a> {
                 if kind.is_dir() {
                     folders.push(path);
                 } else if path.extension().is_some_and(|extension| extension == "lock") {
-                    self.keep_if_stale(path, &mut found)?;
+                    found.push(path);
                 }
             }
         }

@@ -1,11 +1,16 @@
 //! How Grit fetches from a remote and pushes to it: the ledger and the locks alike.
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use grit_types::CommitId;
 
-use crate::Git;
+use crate::{Git, GitError, Repository};
+
+/// So long it takes at most until a lock file that nobody holds is known as such.
+const LOCKED_MAX: Duration = Duration::from_secs(6);
+const LOCKED_EVERY: Duration = Duration::from_millis(100);
 
 /// A fetch that moves the refs it is given and nothing else, and checks and syncs what it writes.
 /// The folders are the caller's to sync: see [`crate::durable::sync_changed`].
@@ -47,4 +52,31 @@ pub(crate) fn moving(push: Git, name: &str, expected: Option<&CommitId>, new: &C
 /// The push, with a ref that goes if it is still what is expected.
 pub(crate) fn removing(push: Git, name: &str, expected: &CommitId) -> Git {
     push.option("--force-with-lease=", format!("{name}:{expected}")).operand(format!(":{name}"))
+}
+
+/// Whether a push failed on a lock file at the remote: of one that writes there at this moment, or
+/// of one that was killed.
+pub(crate) fn is_locked(stderr: &str) -> bool {
+    stderr.contains(".lock': File exists")
+}
+
+/// Waits until the refs of a remote that is a folder of this machine are not locked any more, and
+/// removes what nobody holds. A remote elsewhere is its host's to keep.
+pub(crate) fn unlock(repository: &Repository, remote: &str) {
+    let Ok(Some(folder)) = folder(repository, remote) else { return };
+    let deadline = Instant::now() + LOCKED_MAX;
+    let unlocked = || -> Result<bool, GitError> {
+        let there = Repository::open(&folder)?;
+        there.clear_stale_locks()?;
+        there.has_locks()
+    };
+    while Instant::now() < deadline && unlocked().is_ok_and(|locked| locked) {
+        thread::sleep(LOCKED_EVERY);
+    }
+}
+
+fn folder(repository: &Repository, remote: &str) -> Result<Option<PathBuf>, GitError> {
+    let url = repository.setting(&format!("remote.{remote}.url"))?;
+    let path = url.map(|url| url.strip_prefix("file://").map(str::to_owned).unwrap_or(url));
+    Ok(path.map(PathBuf::from).filter(|path| path.is_dir()))
 }

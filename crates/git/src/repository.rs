@@ -118,6 +118,12 @@ impl Repository {
         RefWriter::acquire(&self.common_dir)?.find_stale()
     }
 
+    /// Whether refs are locked, by whom ever.
+    pub(crate) fn has_locks(&self) -> Result<bool, GitError> {
+        let locks = RefWriter::acquire(&self.common_dir)?.lock_files()?;
+        Ok(locks.iter().any(|lock| lock.is_file()))
+    }
+
     pub(crate) fn local(&self) -> gix::Repository {
         self.inner.to_thread_local()
     }

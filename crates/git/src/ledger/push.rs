@@ -49,6 +49,9 @@ impl GitLedger {
             names.push(name);
         }
         let output = push.output().map_err(|error| unreachable(remote, error))?;
+        if remote::is_locked(&output.stderr) {
+            remote::unlock(&self.repository, remote);
+        }
         let text = String::from_utf8_lossy(&output.stdout);
         let told: BTreeMap<&str, Verdict> = text.lines().filter_map(pushed).collect();
         // The remote was read a moment ago, so that what it says to a push is its answer.

@@ -144,7 +144,9 @@ impl GitLedger {
             }
             std::thread::sleep(pause(round));
         }
-        let reason = format!("others moved the same lanes {rounds_max} times in a row");
+        let reason = format!(
+            "{rounds_max} times in a row others moved the same lanes, or had them locked there"
+        );
         Err(LedgerError::Refused { remote, reason, waiting: 0 })
     }
 

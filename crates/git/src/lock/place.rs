@@ -169,7 +169,11 @@ impl Place<'_> {
         for refspec in payload {
             push = push.operand(refspec);
         }
-        match push.output().map(|output| judge(output, moves)) {
+        let output = push.output();
+        if output.as_ref().is_ok_and(|output| remote::is_locked(&output.stderr)) {
+            remote::unlock(self.repository, remote);
+        }
+        match output.map(|output| judge(output, moves)) {
             Ok(published) => {
                 if matches!(published, Published::Accepted) {
                     self.remember(remote, moves);

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use std::sync::Barrier;
+use std::time::{Duration, SystemTime};
 
 use grit_git::{Exchange, GitLedger, Repository};
 use grit_ledger::{Cut, Lane, Ledger, LedgerError, SyncReport};
@@ -56,6 +57,23 @@ fn a_fetch_by_hand_is_noticed_and_a_fresh_clone_reads_all() {
     );
     assert_eq!(fresh.read().unwrap(), [event("us", 1)]);
     assert_eq!(fresh.sync().unwrap(), SyncReport::default());
+}
+
+#[test]
+fn what_a_killed_git_left_locked_at_a_folder_is_cleared() {
+    let team = Team::new();
+    let ours = team.clone("ours");
+    ours.append(&lane("us"), &event("us", 1)).unwrap();
+    ours.sync().unwrap();
+    let left = team.remote().join("refs/grit/a/us.lock");
+    let file = fs::File::create(&left).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(3_600)).unwrap();
+    ours.append(&lane("us"), &event("us", 2)).unwrap();
+    ours.sync().unwrap();
+    assert!(!left.exists());
+    let fresh = team.clone("fresh");
+    fresh.sync().unwrap();
+    assert_eq!(fresh.read().unwrap().len(), 2);
 }
 
 #[test]

@@ -25,6 +25,8 @@ usage: cargo xtask COMMAND
         [--seed S] [--binary PATH]
   torture sync [--clones N]        clones that create alone and sync at once; CI jobs; processes in one clone
         [--events N] [--runners N] [--binary PATH]
+  torture ledger [--every-call]    create, sync and acquire, killed at their file system calls; their order; full disks
+        [--jobs N] [--binary PATH]
   realworld [--rounds N]           published packages' own workflows, under `grit run` and by hand
         [--binary PATH]";
 
@@ -39,6 +41,7 @@ pub enum Command {
     Cases(Which),
     Bench(bench::Request),
     Torture(torture::Request),
+    TortureLedger(torture::ledger::Settings),
     TortureLocks(torture::locks::Settings),
     TortureSync(torture::sync::Settings),
     Realworld(realworld::Settings),
@@ -214,6 +217,7 @@ fn torture(words: &mut Words<'_>) -> Result<Command, UsageError> {
     let victim = match words.value("torture")? {
         "controller" => torture::Victim::Controller,
         "edge" => torture::Victim::Edge,
+        "ledger" => return torture_ledger(words),
         "locks" => return torture_locks(words),
         "sync" => return torture_sync(words),
         other => return Err(unexpected(other)),
@@ -228,6 +232,19 @@ fn torture(words: &mut Words<'_>) -> Result<Command, UsageError> {
         }
     }
     Ok(Command::Torture(request))
+}
+
+fn torture_ledger(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let mut settings = torture::ledger::Settings::default();
+    while let Some(word) = words.next() {
+        match word {
+            "--every-call" => settings.every_call = true,
+            "--jobs" => settings.jobs = words.positive(word)?,
+            "--binary" => settings.binary = Some(words.value(word)?.into()),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(Command::TortureLedger(settings))
 }
 
 fn torture_locks(words: &mut Words<'_>) -> Result<Command, UsageError> {

@@ -52,6 +52,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cases(which) => cases::run(&repo, &which),
         Command::Bench(request) => bench::run(&repo, &request),
         Command::Torture(request) => torture::run(&repo, &request),
+        Command::TortureLedger(settings) => torture::ledger::run(&repo, &settings),
         Command::TortureLocks(settings) => torture::locks::run(&repo, &settings),
         Command::TortureSync(settings) => torture::sync::run(&repo, &settings),
         Command::Realworld(settings) => realworld::run(&repo, &settings),

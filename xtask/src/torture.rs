@@ -3,6 +3,7 @@
 mod api;
 mod controller;
 mod edge;
+pub mod ledger;
 pub mod locks;
 mod random;
 pub mod sync;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use grit_git::{GitLedger, Repository};
 use grit_ledger::Ledger;
+use grit_testkit::order::{CALLS, Call, too_early};
 use grit_testkit::{ProcessGuard, git, temp_dir, tool};
 use grit_types::EventId;
 
@@ -146,16 +147,6 @@ fn killed_at_every_writing_call_the_next_append_works() {
     assert!(kills > 20, "only {kills} kills: the calls go by other names here");
 }
 
-/// What the order check looks at.
-#[derive(Debug)]
-enum Call {
-    Sync(String),
-    Folder(String),
-    Link(String, String),
-    Rename(String, String),
-    Acknowledge,
-}
-
 #[test]
 fn synced_before_named_before_acknowledged() {
     let strace = tool("strace", "strace");
@@ -164,91 +155,20 @@ fn synced_before_named_before_acknowledged() {
     Repository::init_bare(&path).unwrap();
     let trace = place.path().join("trace");
     let child = appender(&path, 3);
-    let calls = "fsync,fdatasync,link,linkat,mkdir,mkdirat,rename,renameat,renameat2,write";
     let mut traced = Command::new(strace);
-    traced.args(["-f", "-y", "-s", "200", "-e", &format!("trace={calls}"), "-o"]).arg(&trace);
+    traced.args(["-f", "-y", "-s", "200", "-e", &format!("trace={CALLS}"), "-o"]).arg(&trace);
     traced.arg(child.get_program()).args(child.get_args());
     traced.env(REPOSITORY, &path).env(COUNT, "3");
     assert!(traced.output().unwrap().status.success());
     let text = fs::read_to_string(&trace).unwrap();
-    let calls: Vec<Call> = text.lines().filter_map(call).collect();
+    let calls: Vec<Call> = text
+        .lines()
+        .filter_map(|line| Call::read(line, |told| told.parse::<EventId>().is_ok()))
+        .collect();
     let count = |wanted: fn(&Call) -> bool| calls.iter().filter(|call| wanted(call)).count();
     assert_eq!(count(|call| matches!(call, Call::Acknowledge)), 3, "{calls:#?}");
     assert_eq!(count(|call| matches!(call, Call::Rename(..))), 7, "{calls:#?}");
-    check_order(&calls);
-}
-
-fn check_order(calls: &[Call]) {
-    let mut synced = BTreeSet::new();
-    let mut unsynced_folders = BTreeSet::new();
-    for call in calls {
-        match call {
-            Call::Sync(path) => {
-                synced.insert(path.clone());
-                unsynced_folders.remove(path);
-            }
-            Call::Folder(path) => drop(unsynced_folders.insert(folder(path))),
-            Call::Link(from, to) => {
-                assert!(synced.contains(from), "{from} got a second name before it was synced");
-                synced.insert(to.clone());
-            }
-            Call::Rename(from, to) => {
-                assert!(synced.contains(from), "{to} got its name before it was synced");
-                if to.contains("/refs/") {
-                    let objects = unsynced_folders.iter().find(|path| path.contains("/objects"));
-                    assert_eq!(objects, None, "{to} moved before its object was durable");
-                }
-                unsynced_folders.insert(folder(to));
-            }
-            Call::Acknowledge => {
-                assert!(unsynced_folders.is_empty(), "acknowledged before {unsynced_folders:?}");
-            }
-        }
-    }
-}
-
-fn folder(path: &str) -> String {
-    path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned())
-}
-
-/// Reads one line of strace; calls that failed had no effect.
-fn call(line: &str) -> Option<Call> {
-    let (_, line) = line.split_once(' ')?;
-    let (name, rest) = line.trim_start().split_once('(')?;
-    let quoted: Vec<String> = rest.split('"').skip(1).step_by(2).map(str::to_owned).collect();
-    if rest.contains(" = -1 ") {
-        return None;
-    }
-    let two = |quoted: &[String]| Some((quoted.first()?.clone(), quoted.get(1)?.clone()));
-    match name {
-        "fsync" | "fdatasync" => {
-            let (_, path) = rest.split_once('<')?;
-            Some(Call::Sync(path.split_once('>')?.0.to_owned()))
-        }
-        "mkdir" | "mkdirat" => Some(Call::Folder(quoted.first()?.clone())),
-        "link" | "linkat" => two(&quoted).map(|(from, to)| Call::Link(from, to)),
-        "rename" | "renameat" | "renameat2" => {
-            two(&quoted).map(|(from, to)| Call::Rename(from, to))
-        }
-        "write" if rest.starts_with("1<") => {
-            let text = quoted.first()?.trim_end_matches("\\n");
-            text.parse::<EventId>().ok().map(|_| Call::Acknowledge)
-        }
-        _ => None,
-    }
-}
-
-#[test]
-fn the_order_check_sees_what_is_out_of_order() {
-    let sync = |path: &str| Call::Sync(path.to_owned());
-    let rename = |from: &str, to: &str| Call::Rename(from.to_owned(), to.to_owned());
-    let right = || vec![sync("/o/tmp"), rename("/o/tmp", "/o/x"), sync("/o"), Call::Acknowledge];
-    check_order(&right());
-    for left_out in [0, 2] {
-        let mut wrong = right();
-        wrong.remove(left_out);
-        assert!(std::panic::catch_unwind(|| check_order(&wrong)).is_err(), "{wrong:?}");
-    }
+    assert_eq!(too_early(&calls), None, "{calls:#?}");
 }
 
 #[test]

@@ -78,7 +78,6 @@ mod tests {
         assert!(!may_depend(Floor::Layer(7), Floor::TestKit));
         assert!(may_depend(Floor::Tool, Floor::TestKit));
         assert!(!may_depend(Floor::Tool, Floor::Layer(0)));
-        assert!(!may_depend(Floor::Tool, Floor::Layer(0)));
     }
 
     #[test]

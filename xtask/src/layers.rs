@@ -26,6 +26,7 @@ pub const FLOORS: &[(&str, Floor)] = &[
     ("grit-control", Floor::Layer(4)),
     ("grit-git", Floor::Layer(5)),
     ("grit-journal", Floor::Layer(5)),
+    ("grit-index", Floor::Layer(5)),
     ("grit-host", Floor::Layer(5)),
     ("grit-blob", Floor::Layer(5)),
     ("grit-executor", Floor::Layer(6)),

@@ -10,7 +10,8 @@ use crate::register::{Register, Write};
 use crate::value::{Attachment, Date, Dependency, ItemRef, Link, Priority};
 use crate::{State, issue};
 
-/// The version of a stored [`Record`]. A row of another version is thrown away and folded again.
+/// The version of a stored [`Record`], and of the kinds of events that it is made of. A row of
+/// another version is thrown away and folded again: count it up with every new kind.
 pub const RECORD_VERSION: u32 = 1;
 
 /// All that is known of one issue, whatever came in whatever order: what an index stores as a row,

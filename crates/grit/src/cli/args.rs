@@ -195,9 +195,9 @@ pub struct History {
     pub service: Option<Service>,
     #[arg(long = "env", value_name = "ENVIRONMENT")]
     pub environment: Option<Environment>,
-    /// Do not ask the remote for what is new there
+    /// Take what the remote has first, the servers' records included
     #[arg(long)]
-    pub offline: bool,
+    pub sync: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,10 +1,12 @@
 use grit_git::{Exchange, GitLedger};
+use grit_index::Health;
 use grit_issues::shown;
 use grit_ledger::{Changes, Cut, Ledger, LedgerError};
 use grit_types::{Clock, chain};
 use serde::Serialize;
 
 use super::args::Doctor;
+use super::issue::{index_failure, index_path};
 use super::place::{Place, git_failure};
 use crate::compose::SystemClock;
 use crate::exit::{Exit, Failure};
@@ -41,6 +43,7 @@ pub fn run(options: &Doctor, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     findings.extend(quarantined(&changes));
     findings.extend(clocks(&changes));
     findings.extend(standing(&ledger, options.repair).map_err(failed)?);
+    findings.extend(index(&ledger, options.repair)?);
     let left = findings.iter().any(|finding| finding.weight == Weight::Problem);
     ui.data(&findings, |findings| text(findings));
     Ok(if left { Exit::Failed } else { Exit::Done })
@@ -121,6 +124,32 @@ fn standing(ledger: &GitLedger, repair: bool) -> Result<Vec<Finding>, LedgerErro
         });
     }
     Ok(findings)
+}
+
+/// Every command mends a broken one when it notices; here all of it is looked at.
+fn index(ledger: &GitLedger, repair: bool) -> Result<Option<Finding>, Failure> {
+    let path = index_path(ledger.repository());
+    let name = path.display();
+    Ok(match grit_index::check(&path, ledger).map_err(index_failure)? {
+        Health::Absent | Health::Whole => None,
+        Health::Broken(why) => {
+            if repair {
+                grit_index::rebuild(&path, ledger).map_err(index_failure)?;
+            }
+            let message = format!("the index of issues, `{name}`, is broken: {}", shown(&why, 300));
+            Some(repairable("index", message, repair))
+        }
+        Health::Unusable(why) => Some(Finding {
+            check: "index",
+            weight: Weight::Note,
+            message: format!(
+                "the index of issues, `{name}`, cannot be used, and every command reads the whole \
+                 ledger instead: {}",
+                shown(&why, 300)
+            ),
+            hint: None,
+        }),
+    })
 }
 
 fn no_remote() -> Finding {

@@ -1,5 +1,7 @@
+use grit_git::{Exchange, GitLedger};
 use grit_insight::Summary;
-use grit_ledger::{Event, Ledger, LedgerError};
+use grit_ledger::{Ledger, LedgerError};
+use grit_types::chain;
 
 use super::args::History;
 use super::named;
@@ -7,9 +9,14 @@ use super::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, table};
 
-/// From the ledger alone: no server is asked.
+/// From this clone alone: neither a server nor, unless it is wanted, the remote is asked.
 pub fn run(options: &History, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let events = events(place, options.offline, ui)?;
+    let ledger = place.ledger()?;
+    if options.sync {
+        sync(&ledger, ui);
+    }
+    let failed = |error| Failure::because("the ledger cannot be read", &error);
+    let events = ledger.read().map_err(failed)?;
     let mut summaries = grit_insight::deployments(&events);
     if !summaries.is_empty() {
         recorded(options, &summaries)?;
@@ -19,7 +26,11 @@ pub fn run(options: &History, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
             && options.environment.as_ref().is_none_or(|name| summary.environment == *name)
     });
     if summaries.is_empty() {
-        ui.status("No deployment is recorded in this repository's ledger.");
+        let fetch = match lacks_audit(&ledger).map_err(failed)? {
+            true => " The servers' records come with `grit sync --audit`.",
+            false => "",
+        };
+        ui.status(format!("No deployment is recorded in this clone.{fetch}"));
     }
     ui.data(&summaries, |summaries| text(summaries));
     Ok(Exit::Done)
@@ -41,23 +52,23 @@ fn recorded(options: &History, summaries: &[Summary]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// All events of this clone's ledger, after taking what the remote has.
-pub fn events(place: &Place, offline: bool, ui: &Ui) -> Result<Vec<Event>, Failure> {
-    let ledger = place.ledger()?;
-    if !offline {
-        match ledger.sync() {
-            Ok(_) | Err(LedgerError::NoRemote) => {}
-            // What the remote has was taken all the same.
-            Err(error @ LedgerError::Refused { .. }) => {
-                ui.status(format!("Warning: {}", grit_types::chain(&error)));
-            }
-            Err(error) => ui.status(format!(
-                "Warning: only what this clone knows: {}",
-                grit_types::chain(&error)
-            )),
+/// Takes what the remote has; what this clone knows is told even if it cannot be had.
+fn sync(ledger: &GitLedger, ui: &Ui) {
+    match ledger.exchange(&Exchange { send: true, audit: true }) {
+        // What the remote has was taken all the same.
+        Ok(_) | Err(LedgerError::NoRemote) => {}
+        Err(error @ LedgerError::Refused { .. }) => {
+            ui.status(format!("Warning: {}", chain(&error)))
+        }
+        Err(error) => {
+            ui.status(format!("Warning: only what this clone knows: {}", chain(&error)));
         }
     }
-    ledger.read().map_err(|error| Failure::because("the ledger cannot be read", &error))
+}
+
+/// No server has written anything that this clone has.
+fn lacks_audit(ledger: &GitLedger) -> Result<bool, LedgerError> {
+    Ok(!ledger.heads()?.iter().any(|head| head.lane.starts_with("audit/")))
 }
 
 /// The deployments' numbers are what `grit rollback` takes.

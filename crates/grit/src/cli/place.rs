@@ -73,13 +73,17 @@ impl Place {
 
     /// A name for the repository: that of its folder, as far as it is one.
     pub fn repo_name(&self) -> Result<Repo, Failure> {
-        let repository = self.repository()?;
+        Ok(Self::name_of(&self.repository()?))
+    }
+
+    /// The same, of that repository.
+    pub fn name_of(repository: &Repository) -> Repo {
         let folder = repository.worktree().unwrap_or_else(|| repository.git_dir().to_owned());
         let name = folder.file_name().map(|name| name.to_string_lossy().to_lowercase());
         let name = name.unwrap_or_default();
         let name = name.trim_end_matches(".git");
         // A valid name by its form.
-        Ok(name.parse().unwrap_or_else(|_| LOCAL_REPO_DEFAULT.parse().expect("a valid name")))
+        name.parse().unwrap_or_else(|_| LOCAL_REPO_DEFAULT.parse().expect("a valid name"))
     }
 
     /// Who works here: GRIT_ACTOR, else the user of this machine.

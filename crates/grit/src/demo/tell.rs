@@ -64,7 +64,7 @@ fn read_back(clone: &Path) -> Result<Told, Failure> {
     let events = ledger.read().map_err(failed)?;
     let history = grit_insight::deployments(&events);
     let issues = Issues::fold(&events);
-    let mut lines = vec!["$ grit history api".to_owned()];
+    let mut lines = vec!["$ grit sync --audit".to_owned(), "$ grit history api".to_owned()];
     let api = history.iter().filter(|summary| summary.service.as_str() == "api");
     let rows: Vec<Vec<String>> = api
         .map(|s| {

@@ -101,7 +101,7 @@ fn what_is_not_there_is_named_beside_what_is() {
     Error: nothing was ever deployed to `lvie`; did you mean `live`?
     Hint: `grit status` shows what runs where
     ");
-    wait_for("history", || match answer(&["history"]) {
+    wait_for("history", || match answer(&["history", "--sync"]) {
         out if out.stdout.contains("v1.0") => Ok(()),
         out => Err(format!("{out:?}")),
     });

@@ -37,6 +37,7 @@ fn a_file_comes_out_elsewhere_as_it_went_in() {
     env.grit(&one, &["issue", "attach", &id, "../core dump.bin", "--name", "core.bin"])
         .expect_code(0);
     env.grit(&one, &["sync", "--push"]).expect_code(0);
+    env.grit(&two, &["sync"]).expect_code(0);
     let names = line(env.grit(&two, &["issue", "attachment", "list", &id]));
     assert_eq!(names, "core.bin\nlog.txt");
     let files = env.data(&two, &["issue", "attachment", "list", &id, "--json"]);

@@ -95,7 +95,7 @@ mod needs_unshare {
 
         /// What the repository itself tells.
         fn history(&self) -> Vec<String> {
-            let out = self.grit(&["history", "svc", "--json"]).expect_code(0);
+            let out = self.grit(&["history", "svc", "--sync", "--json"]).expect_code(0);
             let told = out.document()["data"].as_array().unwrap().clone();
             told.iter().map(|one| format!("{} {}", one["version"], one["status"])).collect()
         }

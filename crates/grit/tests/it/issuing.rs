@@ -72,18 +72,22 @@ fn a_second_clone_sees_what_the_first_wrote() {
     let (one, two) = (clone(&env, "one"), clone(&env, "two"));
     let first = create(&env, &one, "From the first");
     let second = create(&env, &two, "From the second");
-    // Whoever lists sends what the remote lacks, and takes what it has.
-    env.grit(&one, &["issue", "list"]).expect_code(0);
+    // Whoever lists asks nobody.
+    let alone = env.grit(&two, &["issue", "list"]).expect_code(0).stdout;
+    assert_eq!(alone, format!("{second}\n"));
+    env.grit(&one, &["sync"]).expect_code(0);
     let mut expected = [first.clone(), second];
     expected.sort_unstable();
     for clone in [&two, &one] {
+        env.grit(clone, &["sync"]).expect_code(0);
         let listed = env.grit(clone, &["issue", "list"]).expect_code(0).stdout;
         let mut ids: Vec<&str> = listed.lines().collect();
         ids.sort_unstable();
         assert_eq!(ids, expected);
     }
     env.grit(&two, &["issue", "close", &first]).expect_code(0);
-    env.grit(&two, &["issue", "list"]).expect_code(0);
+    env.grit(&two, &["sync"]).expect_code(0);
+    env.grit(&one, &["sync"]).expect_code(0);
     let left = env.grit(&one, &["issue", "list"]).expect_code(0).stdout;
     assert!(!left.contains(&first), "closed in the other clone: {left}");
 }
@@ -93,7 +97,7 @@ fn the_pushed_branches_are_not_touched() {
     let env = Env::new();
     let one = clone(&env, "one");
     create(&env, &one, "T");
-    env.grit(&one, &["issue", "list"]).expect_code(0);
+    env.grit(&one, &["sync", "--push"]).expect_code(0);
     let refs = env.git(&env.path("hosted.git"), &["for-each-ref", "--format=%(refname)"]);
     let (ours, theirs): (Vec<&str>, Vec<&str>) =
         refs.lines().partition(|name| name.starts_with("refs/grit/"));

@@ -5,6 +5,7 @@ mod attaching;
 mod demonstrating;
 mod env;
 mod filling;
+mod indexing;
 mod initialising;
 mod issuing;
 mod living;

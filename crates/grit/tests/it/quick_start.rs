@@ -81,6 +81,7 @@ fn readme_quick_start_from_an_empty_folder_to_a_canary_and_back() {
     deployment(&env, &shop, "v1.1.0", "ROLLED_BACK");
 
     let history = wait_for("history", || {
+        env.grit(&shop, &["sync", "--audit"]).expect_code(0);
         let text = env.grit(&shop, &["history", "api", "--env", "production"]).stdout;
         if text.contains("ROLLED_BACK") { Ok(text) } else { Err(text) }
     });

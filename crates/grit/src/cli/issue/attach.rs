@@ -46,7 +46,7 @@ pub struct File {
 pub fn run(options: &Attach, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let (name, media_type) = (options.name.as_deref(), options.media_type.as_deref());
     let file = read(&options.file, name, media_type, place)?;
-    let mut tracker = Tracker::open(place, false, ui)?;
+    let mut tracker = Tracker::open(place)?;
     let command = Command::Attach(file.about);
     tracker.bring(file.bytes);
     change::on(&mut tracker, &options.id, &[command], ui)
@@ -63,7 +63,8 @@ pub fn to(
     for File { about, bytes } in files {
         tracker.bring(bytes);
         if is_new {
-            tracker.append(&Event::AttachmentAdded { issue: issue.clone(), attachment: about })?;
+            tracker
+                .append(&[Event::AttachmentAdded { issue: issue.clone(), attachment: about }])?;
         } else {
             commands.push(Command::Attach(about));
         }
@@ -157,21 +158,21 @@ pub fn files(verb: &AttachmentVerb, place: &Place, ui: &Ui) -> Result<Exit, Fail
     match verb {
         AttachmentVerb::List { id } => list(id, place, ui),
         AttachmentVerb::Save { id, name, to, force } => {
-            let tracker = Tracker::open(place, true, ui)?;
+            let tracker = Tracker::open(place)?;
             let file = find(&tracker, id, name)?;
-            save(&tracker, file, to, *force, ui)
+            save(&tracker, &file, to, *force, ui)
         }
         AttachmentVerb::Remove { id, name } => {
-            let mut tracker = Tracker::open(place, false, ui)?;
-            let name = find(&tracker, id, name)?.name.clone();
+            let mut tracker = Tracker::open(place)?;
+            let name = find(&tracker, id, name)?.name;
             change::on(&mut tracker, id, &[Command::Detach { name }], ui)
         }
     }
 }
 
 fn list(id: &str, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let tracker = Tracker::open(place, true, ui)?;
-    ui.data(&tracker.find(id)?.attachments, |files| {
+    let tracker = Tracker::open(place)?;
+    ui.data(&tracker.issue(id)?.attachments, |files| {
         if !ui.is_terminal() {
             return files.iter().map(|file| format!("{}\n", shown(&file.name, 250))).collect();
         }
@@ -184,12 +185,13 @@ fn list(id: &str, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn find<'a>(tracker: &'a Tracker, id: &str, name: &str) -> Result<&'a Attachment, Failure> {
-    let issue = tracker.find(id)?;
+fn find(tracker: &Tracker, id: &str, name: &str) -> Result<Attachment, Failure> {
+    let issue = tracker.issue(id)?;
     let named = |file: &&Attachment| file.name == name;
     let begins = |file: &&Attachment| name.len() >= 4 && file.digest.hex().starts_with(name);
     let found = issue.attachments.iter().find(named);
-    found.or_else(|| issue.attachments.iter().find(begins)).ok_or_else(|| {
+    let found = found.or_else(|| issue.attachments.iter().find(begins)).cloned();
+    found.ok_or_else(|| {
         let message = format!("nothing called `{}` is attached", shown(name, 80));
         let hint = format!("`grit issue attachment list {}`", issue.id.short());
         Failure::new(Exit::NotFound, "attachment", message).hint(hint)

@@ -1,14 +1,14 @@
 use grit_issues::{Command, Link};
 
 use super::args::{AssigneeVerb, Clear, Comment, LabelVerb, LinkVerb, Update};
-use super::tracker::{Changed, Tracker};
+use super::tracker::{Changed, Tracker, index_failure};
 use crate::cli::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
 
 /// Carries commands out on one issue, and tells what is so now.
 pub fn one(id: &str, commands: &[Command], place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    on(&mut Tracker::open(place, false, ui)?, id, commands, ui)
+    on(&mut Tracker::open(place)?, id, commands, ui)
 }
 
 /// The same, where the tracker is open already.
@@ -82,8 +82,9 @@ pub fn update(options: &Update, place: &Place, ui: &Ui) -> Result<Exit, Failure>
     let Some(query) = &options.query else {
         return one(options.id.as_deref().unwrap_or_default(), &commands, place, ui);
     };
-    let mut tracker = Tracker::open(place, false, ui)?;
-    let ids: Vec<_> = tracker.search(query)?.into_iter().map(|issue| issue.id.clone()).collect();
+    let mut tracker = Tracker::open(place)?;
+    let query = tracker.query(query)?;
+    let ids = tracker.index().ids(&query, tracker.now(), None).map_err(index_failure)?;
     let changed = tracker.change_each(&ids, &commands)?;
     tell(&changed, ui);
     ui.status(format!("{} issues", changed.len()));

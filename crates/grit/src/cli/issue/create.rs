@@ -4,11 +4,11 @@ use std::path::Path;
 
 use grit_diag::Source;
 use grit_issues::template::{self, Template};
-use grit_issues::{Creation, Draft, TEXT_BYTES_MAX};
+use grit_issues::{Draft, TEXT_BYTES_MAX};
 
 use super::args::Create;
 use super::attach;
-use super::tracker::{Tracker, wish_refused};
+use super::tracker::Tracker;
 use crate::cli::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, table};
@@ -20,14 +20,8 @@ pub fn run(options: &Create, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let draft = draft(options, place, ui)?;
     let files = options.attach.iter().map(|file| attach::read(file, None, None, place));
     let files: Vec<attach::File> = files.collect::<Result<_, _>>()?;
-    let mut tracker = Tracker::open(place, false, ui)?;
-    let key = draft.key.clone();
-    let known = key.as_deref().and_then(|key| tracker.issues.by_key(key));
-    let creation = grit_issues::create(draft, known.map(|issue| &issue.id));
-    let (id, is_new) = match creation.map_err(|refusal| wish_refused(&refusal))? {
-        Creation::New(event) => (tracker.append(&event)?, true),
-        Creation::Existing(id) => (id, false),
-    };
+    let mut tracker = Tracker::open(place)?;
+    let (id, is_new) = tracker.create(draft)?;
     attach::to(&mut tracker, &id, is_new, files)?;
     if !is_new {
         ui.status("It was created before, under the same key.");

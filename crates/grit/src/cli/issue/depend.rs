@@ -1,9 +1,9 @@
-use grit_issues::{Command, Dependency, Issue, State, shown};
+use grit_issues::{Command, Dependency, shown};
 use grit_types::IssueId;
 
 use super::args::{DepVerb, Target};
 use super::change;
-use super::tracker::Tracker;
+use super::tracker::{Tracker, index_failure};
 use crate::cli::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
@@ -23,16 +23,16 @@ fn change(
     place: &Place,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
-    let mut tracker = Tracker::open(place, false, ui)?;
-    let on = tracker.find(&target.target)?.id.clone();
+    let mut tracker = Tracker::open(place)?;
+    let on = tracker.id(&target.target)?;
     let command = command(Dependency { kind: target.kind, on });
     change::on(&mut tracker, &target.id, &[command], ui)
 }
 
 fn list(id: &str, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let tracker = Tracker::open(place, true, ui)?;
-    let id = &tracker.find(id)?.id;
-    let all = tracker.issues.dependencies();
+    let tracker = Tracker::open(place)?;
+    let id = &tracker.id(id)?;
+    let all = tracker.index().dependencies().map_err(index_failure)?;
     let needs: Vec<&IssueId> = all.needs(id).collect();
     let needed_by: Vec<&IssueId> = all.needed_by(id).collect();
     let data = serde_json::json!({ "needs": needs, "neededBy": needed_by });
@@ -46,15 +46,18 @@ fn list(id: &str, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
 }
 
 fn named(tracker: &Tracker, id: &IssueId) -> String {
-    let title = tracker.issues.get(id).map(|issue| shown(&issue.title, 80));
+    let issue = tracker.index().issue(id).ok().flatten();
+    let title = issue.map(|issue| shown(&issue.title, 80));
     format!("{} {}", id.short(), title.unwrap_or_else(|| "(not here yet)".to_owned()))
 }
 
 /// Open issues, each after those that it needs; a circle is told, and broken somewhere.
 fn order(place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let tracker = Tracker::open(place, true, ui)?;
-    let open: Vec<&Issue> = tracker.issues.all().filter(|i| i.state == State::Open).collect();
-    let order = tracker.issues.dependencies().order(open.iter().map(|issue| &issue.id));
+    let tracker = Tracker::open(place)?;
+    let query = tracker.query("is:open")?;
+    let open = tracker.index().ids(&query, tracker.now(), None).map_err(index_failure)?;
+    let dependencies = tracker.index().dependencies().map_err(index_failure)?;
+    let order = dependencies.order(&open);
     for cycle in &order.cycles {
         let short: Vec<&str> = cycle.iter().map(|id| id.short()).collect();
         ui.status(format!("Warning: these need each other: {}", short.join(" → ")));

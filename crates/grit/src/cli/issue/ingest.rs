@@ -27,7 +27,7 @@ pub fn run(options: &Ingest, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     if options.sync {
         take(place, ui)?;
     }
-    let mut tracker = Tracker::open(place, false, ui)?;
+    let mut tracker = Tracker::open(place)?;
     let told = record(&mut tracker, reports, policy(&rule))?;
     let count = |fate: Fate| told.iter().filter(|told| told.fate == fate.as_str()).count();
     ui.status(format!(

@@ -1,7 +1,9 @@
-use grit_issues::{Issue, State, shown};
+use grit_index::Listed;
+use grit_issues::query::{Filter, Test};
+use grit_issues::{Query, State, shown};
 
 use super::args::{List, StateFilter};
-use super::tracker::Tracker;
+use super::tracker::{Tracker, index_failure};
 use crate::cli::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, table};
@@ -10,46 +12,50 @@ use crate::ui::{Ui, table};
 const TITLE_CHARS: usize = 80;
 
 pub fn run(options: &List, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let tracker = Tracker::open(place, true, ui)?;
-    let wanted = |issue: &&Issue| {
-        let state = match options.state {
-            StateFilter::Open => issue.state == State::Open,
-            StateFilter::Closed => issue.state == State::Closed,
-            StateFilter::All => true,
-        };
-        let assigned = |name: &String| issue.assignees.iter().any(|one| one.as_str() == name);
-        state
-            && options.labels.iter().all(|label| issue.labels.contains(label))
-            && options.assignee.as_ref().is_none_or(assigned)
-            && options.milestone.as_ref().is_none_or(|name| issue.milestone.as_ref() == Some(name))
-    };
-    let limit = options.limit.unwrap_or(usize::MAX);
-    let found: Vec<&Issue> = tracker.issues.all().filter(wanted).take(limit).collect();
-    print(&found, ui);
-    Ok(Exit::Done)
+    print(&Tracker::open(place)?, &wanted(options), options.limit, ui)
 }
 
 pub fn search(query: &str, more: &[String], place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let tracker = Tracker::open(place, true, ui)?;
+    let tracker = Tracker::open(place)?;
     let words: Vec<&str> = [query].into_iter().chain(more.iter().map(String::as_str)).collect();
-    print(&tracker.search(&words.join(" "))?, ui);
+    let query = tracker.query(&words.join(" "))?;
+    print(&tracker, &query, None, ui)
+}
+
+/// The options as a query.
+fn wanted(options: &List) -> Query {
+    let state = match options.state {
+        StateFilter::Open => Some(State::Open),
+        StateFilter::Closed => Some(State::Closed),
+        StateFilter::All => None,
+    };
+    let mut tests: Vec<Test> = state.map(Test::State).into_iter().collect();
+    tests.extend(options.labels.iter().cloned().map(Test::Label));
+    tests.extend(options.assignee.clone().map(Test::Assignee));
+    tests.extend(options.milestone.clone().map(Test::Milestone));
+    let filter = Filter::All(tests.into_iter().map(Filter::Test).collect());
+    Query { filter, ..Query::everything() }
+}
+
+fn print(tracker: &Tracker, query: &Query, limit: Option<usize>, ui: &Ui) -> Result<Exit, Failure> {
+    let (index, now) = (tracker.index(), tracker.now());
+    if ui.is_json() {
+        ui.document(&index.json(query, now, limit).map_err(index_failure)?);
+    } else if ui.is_terminal() {
+        let found = index.list(query, now, limit).map_err(index_failure)?;
+        let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+        ui.raw(table(&["ID", "STATE", "TITLE", "LABELS", "DONE"], &rows).as_bytes());
+    } else {
+        // One bare id per line: what `xargs` takes.
+        let found = index.ids(query, now, limit).map_err(index_failure)?;
+        ui.raw(found.iter().map(|id| format!("{id}\n")).collect::<String>().as_bytes());
+    }
     Ok(Exit::Done)
 }
 
-fn print(found: &[&Issue], ui: &Ui) {
-    ui.data(&found, |found| {
-        if !ui.is_terminal() {
-            // One bare id per line: what `xargs` takes.
-            return found.iter().map(|issue| format!("{}\n", issue.id)).collect();
-        }
-        let rows: Vec<Vec<String>> = found.iter().map(|issue| row(issue)).collect();
-        table(&["ID", "STATE", "TITLE", "LABELS", "DONE"], &rows)
-    });
-}
-
-fn row(issue: &Issue) -> Vec<String> {
+fn row(issue: &Listed) -> Vec<String> {
     let labels: Vec<String> = issue.labels.iter().map(|label| shown(label, TITLE_CHARS)).collect();
-    let done = issue.progress.map(|progress| format!("{}/{}", progress.done, progress.total));
+    let done = issue.progress.map(|(done, total)| format!("{done}/{total}"));
     vec![
         issue.id.short().to_owned(),
         issue.state.to_string(),

@@ -13,6 +13,7 @@ mod show;
 pub mod tracker;
 
 use grit_issues::Command;
+pub use tracker::{index_failure, index_path};
 
 use super::place::Place;
 use crate::exit::{Exit, Failure};

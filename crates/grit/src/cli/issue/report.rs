@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use grit_git::{Exchange, GitLedger};
-use grit_issues::State;
 use grit_issues::report::{self, Condition, Fate, Policy, Report};
+use grit_issues::{Record, State};
 use grit_ledger::LedgerError;
 use grit_rollout::config::{Per, Recurring};
 use grit_types::IssueId;
@@ -60,21 +60,17 @@ fn one(tracker: &mut Tracker, report: &Report, policy: Policy) -> Result<Told, F
         issue: None,
     };
     loop {
-        let known = tracker.issues.by_fingerprint(&report.fingerprint);
-        let known = known.map(|issue| (issue.id.clone(), issue.state));
-        let record = known.as_ref().and_then(|(id, _)| tracker.issues.record(id));
-        let reported = report::report(report, policy, record);
+        let known = tracker.by_fingerprint(&report.fingerprint)?;
+        let reported = report::report(report, policy, known.as_ref());
         let reported = reported.map_err(|refusal| wish_refused(&refusal))?;
-        let mut ids = Vec::new();
-        for event in &reported.events {
-            ids.push(tracker.append(event)?);
-        }
-        let about = report::subject(known.as_ref().map(|(id, _)| id), &reported.events, &ids);
+        let ids = tracker.append(&reported.events)?;
+        let about = report::subject(known.as_ref().map(Record::id), &reported.events, &ids);
         if reported.fate != Fate::Unchanged || told.issue.is_none() {
             (told.issue, told.fate) = (about, reported.fate.as_str());
         }
         // Clones that did not know of each other may have opened several: all of them are over.
-        let is_open = known.is_some_and(|(_, state)| state == State::Open);
+        let known = known.and_then(|record| record.issue());
+        let is_open = known.is_some_and(|issue| issue.state == State::Open);
         if reported.fate != Fate::Closed || !is_open {
             return Ok(told);
         }

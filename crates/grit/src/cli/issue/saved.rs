@@ -1,21 +1,22 @@
 use grit_issues::{remove_query, save_query};
 
 use super::args::QueryVerb;
-use super::tracker::{Tracker, wish_refused};
+use super::tracker::{Tracker, index_failure, wish_refused};
 use crate::cli::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, table};
 
 pub fn run(verb: &QueryVerb, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let mut tracker = Tracker::open(place, matches!(verb, QueryVerb::List), ui)?;
+    let mut tracker = Tracker::open(place)?;
+    let saved = tracker.index().queries().map_err(index_failure)?;
     let decision = match verb {
         QueryVerb::Save { name, query } => {
-            let decision = save_query(tracker.issues.queries(), name, query);
+            let decision = save_query(&saved, name, query);
             decision.map_err(|refusal| wish_refused(&refusal))?
         }
-        QueryVerb::Remove { name } => remove_query(tracker.issues.queries(), name),
+        QueryVerb::Remove { name } => remove_query(&saved, name),
         QueryVerb::List => {
-            let texts = tracker.issues.queries().texts();
+            let texts = saved.texts();
             ui.data(&texts, |texts| {
                 let row = |(name, text): (&String, &String)| vec![format!("@{name}"), text.clone()];
                 table(&["NAME", "QUERY"], &texts.iter().map(row).collect::<Vec<_>>())
@@ -23,9 +24,7 @@ pub fn run(verb: &QueryVerb, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
             return Ok(Exit::Done);
         }
     };
-    for event in &decision.events {
-        tracker.append(event)?;
-    }
+    tracker.append(&decision.events)?;
     decision.already.iter().for_each(|already| ui.status(already));
     ui.data(&serde_json::json!({ "recorded": decision.events.len() }), |_| String::new());
     Ok(Exit::Done)

@@ -1,6 +1,6 @@
 use grit_issues::{Issue, shown, shown_block};
 
-use super::tracker::Tracker;
+use super::tracker::{Tracker, index_failure};
 use crate::cli::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, table};
@@ -9,14 +9,15 @@ use crate::ui::{Ui, table};
 const TITLE_CHARS: usize = 200;
 
 pub fn run(id: &str, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let tracker = Tracker::open(place, true, ui)?;
-    ui.data(tracker.find(id)?, text);
+    ui.data(&Tracker::open(place)?.issue(id)?, text);
     Ok(Exit::Done)
 }
 
 pub fn history(id: &str, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let tracker = Tracker::open(place, true, ui)?;
-    let lines = grit_issues::history(&tracker.find(id)?.id, &tracker.events);
+    let tracker = Tracker::open(place)?;
+    let id = tracker.id(id)?;
+    let events = tracker.index().events(&id).map_err(index_failure)?;
+    let lines = grit_issues::history(&id, &events);
     ui.data(&lines, |lines| {
         let row = |line: &grit_issues::Line| {
             vec![line.at.to_string(), line.by.to_string(), line.what.clone()]

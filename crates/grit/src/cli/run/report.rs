@@ -43,7 +43,7 @@ fn tell(builds: &[Build], issues: &IssuesConfig, place: &Place, ui: &Ui) -> Resu
     let labels: BTreeSet<String> = rule.issue.labels.iter().cloned().collect();
     let reports = builds.iter().map(|build| build.report(per(rule.per), &labels)).collect();
     take(place, ui)?;
-    let mut tracker = Tracker::open(place, false, ui)?;
+    let mut tracker = Tracker::open(place)?;
     let policy = Policy { reopen: rule.issue.reopen, close: false };
     for told in record(&mut tracker, reports, policy)? {
         if let Some(issue) = told.issue {

@@ -2,7 +2,7 @@
 
 use grit_diag::{Diagnostics, Source as Text, render};
 use grit_pipeline::plan::Plan;
-use grit_rollout::config::{self, Config};
+use grit_rollout::config::{self, Config, IssuesConfig};
 use grit_types::CommitId;
 
 use crate::ports::{RepoId, Source, SourceError};
@@ -57,6 +57,16 @@ pub fn configuration(
         Some(config) if !diagnostics.has_errors() => Ok(config),
         _ => Err(rendered(&diagnostics)),
     }))
+}
+
+/// What the `grit.yaml` of a commit says of issues; the defaults where it cannot be used.
+pub fn issues(
+    source: &dyn Source,
+    at: &RepoId,
+    commit: &CommitId,
+) -> Result<IssuesConfig, SourceError> {
+    let config = configuration(source, at, commit)?;
+    Ok(config.and_then(Result::ok).map(|config| config.issues).unwrap_or_default())
 }
 
 fn rendered(diagnostics: &Diagnostics) -> String {

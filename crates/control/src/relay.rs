@@ -1,14 +1,19 @@
 //! The relay: carries the journal's events on, in their order, each at least once.
 //!
-//! So far it has one consumer: the audit lane of the repository concerned, which gets one summary
-//! for each run and deployment that is over. The summary follows from the journal's event alone,
-//! so that one that is written twice is the same event, and readers see it once.
+//! It has two consumers, each with a place of its own in that order. The audit lane of the
+//! repository concerned gets one summary for each run and deployment that is over: it follows from
+//! the journal's event alone, so that one that is written twice is the same event, and readers see
+//! it once. The repository's issues get what its `grit.yaml` asks for.
+
+mod issues;
+mod note;
+mod slots;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use grit_ledger::{Cause, Event, Journal, Lane, Recorded, RowQuery};
-use grit_types::{Actor, Sequence};
+use grit_types::Actor;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -16,8 +21,22 @@ use crate::ports::{RepoId, Source, SourceError};
 use crate::project::{DEPLOYMENTS, RUNS};
 use grit_types::chain;
 
-/// The relay's name among the journal's consumers.
-const CONSUMER: &str = "audit";
+/// Who the relay is among the journal's consumers.
+#[derive(Clone, Copy)]
+enum Consumer {
+    Audit,
+    Issues,
+}
+
+impl Consumer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::Issues => "issues",
+        }
+    }
+}
+
 /// Events read at once.
 const PAGE: usize = 256;
 /// How long to wait before what failed is tried again.
@@ -30,23 +49,30 @@ pub const RUN_SUMMARY: &str = "run.summary";
 
 /// Carries events on until it is dropped.
 pub struct Relay {
-    pub journal: Arc<dyn Journal>,
-    pub source: Arc<dyn Source>,
-    /// The server's name: its audit lane's.
-    pub server: String,
+    journal: Arc<dyn Journal>,
+    source: Arc<dyn Source>,
+    server: String,
+    slots: slots::Slots,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum RelayError {
     #[error("read the journal")]
     Journal(#[from] grit_ledger::StorageError),
-    #[error("write the audit lane")]
-    Audit(#[from] SourceError),
-    #[error("the audit lane's writer panicked")]
+    #[error("write the ledger")]
+    Ledger(#[from] SourceError),
+    #[error("read grit.yaml")]
+    Config(#[source] SourceError),
+    #[error("the ledger's writer panicked")]
     Panicked,
 }
 
 impl Relay {
+    /// Carries on what is in `journal`; `server` is the name of its lanes in the ledgers.
+    pub fn new(journal: Arc<dyn Journal>, source: Arc<dyn Source>, server: String) -> Self {
+        Self { journal, source, server, slots: slots::Slots::default() }
+    }
+
     /// Runs for ever; what fails is tried again.
     pub async fn run(self, mut changes: watch::Receiver<u64>) {
         loop {
@@ -66,19 +92,24 @@ impl Relay {
     }
 
     async fn catch_up(&self) -> Result<(), RelayError> {
-        let mut after = self.journal.cursor(CONSUMER, None).await?;
+        // One that cannot go on does not hold the other up.
+        let audit = self.follow(Consumer::Audit).await;
+        self.follow(Consumer::Issues).await.and(audit)
+    }
+
+    async fn follow(&self, consumer: Consumer) -> Result<(), RelayError> {
+        let mut after = self.journal.cursor(consumer.name(), None).await?;
         loop {
             let page = self.journal.tail(after, PAGE).await?;
             let Some(last) = page.last().map(|recorded| recorded.sequence) else { return Ok(()) };
             for recorded in &page {
-                self.relay(recorded).await?;
+                match consumer {
+                    Consumer::Audit => self.relay(recorded).await?,
+                    Consumer::Issues => self.tell(recorded).await?,
+                }
             }
-            after = self.advance(last).await?;
+            after = self.journal.cursor(consumer.name(), Some(last)).await?;
         }
-    }
-
-    async fn advance(&self, to: Sequence) -> Result<Sequence, RelayError> {
-        Ok(self.journal.cursor(CONSUMER, Some(to)).await?)
     }
 
     async fn relay(&self, recorded: &Recorded) -> Result<(), RelayError> {

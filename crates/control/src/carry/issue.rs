@@ -1,15 +1,43 @@
 use std::fmt::Write as _;
 
 use grit_issues::Event as IssueEvent;
-use grit_ledger::{Cause, Event, Hlc, Lane, split};
+use grit_ledger::{Cause, Event, Hlc, Lane, RowQuery, split};
 use grit_rollout::SlotId;
+use grit_rollout::config::IssuesConfig;
 use grit_rollout::slot::Why;
 use grit_types::{Actor, IssueId, Timestamp};
 
 use super::{Carry, Ports};
+use crate::pipelines;
 use crate::ports::{RepoId, SourceError};
+use crate::project::DEPLOYMENTS;
+use crate::view::DeploymentView;
 
 impl Carry {
+    /// What an incident is labelled with; none: `grit.yaml` wants no issue about it.
+    pub(super) async fn incident_labels(&self, slot: &SlotId, number: u64) -> Option<Vec<String>> {
+        let query = RowQuery {
+            table: DEPLOYMENTS.to_owned(),
+            tenant: Some(slot.tenant.clone()),
+            scope: Some(format!("{}/{}/{}", slot.repo, slot.environment, slot.service)),
+            ..RowQuery::default()
+        };
+        let attempt = || self.ports.journal.rows(&query);
+        let rows = self.until_done("reading a deployment", attempt).await;
+        let mut views = rows
+            .into_iter()
+            .filter_map(|row| serde_json::from_value::<DeploymentView>(row.body).ok());
+        let Some(view) = views.find(|view| view.number == number) else {
+            return IssuesConfig::default().rolled_back;
+        };
+        let at = RepoId { tenant: slot.tenant.clone(), repo: slot.repo.clone() };
+        let attempt = || {
+            let (at, commit) = (at.clone(), view.commit.clone());
+            self.blocking(move |ports| pipelines::issues(ports.source.as_ref(), &at, &commit))
+        };
+        self.until_done("reading grit.yaml", attempt).await.rolled_back
+    }
+
     /// Opens an issue in the repository's ledger; the same effect always makes the same issue.
     pub(super) async fn open_issue(
         &self,
@@ -17,11 +45,13 @@ impl Carry {
         version: &str,
         reason: &Why,
         at: Timestamp,
+        labels: Vec<String>,
     ) -> IssueId {
+        let own = [slot.environment.as_str(), slot.service.as_str()].map(str::to_owned);
         let created = IssueEvent::created(
             format!("{version} of {} was rolled back in {}", slot.service, slot.environment),
             body(slot, version, reason, at),
-            ["incident", slot.environment.as_str(), slot.service.as_str()],
+            labels.into_iter().chain(own),
         );
         // An event is an enum tagged by its kind: it always splits.
         let (kind, data) = split(&created).expect("an event has a kind");

@@ -48,8 +48,13 @@ impl Carry {
                 Outcome::Woke(timer)
             }
             Effect::OpenIssue { number, slot, version, reason, at } => {
-                let issue = self.open_issue(&slot, &version, &reason, at).await;
-                Outcome::IssueOpened { number, issue: Some(issue) }
+                let issue = match self.incident_labels(&slot, number).await {
+                    Some(labels) => {
+                        Some(self.open_issue(&slot, &version, &reason, at, labels).await)
+                    }
+                    None => None,
+                };
+                Outcome::IssueOpened { number, issue }
             }
         };
         Command::Slot(SlotCommand::Outcome(outcome))

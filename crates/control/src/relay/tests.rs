@@ -3,7 +3,7 @@
 use grit_ledger::{Append, Decider, Hlc, Ledger, MemoryJournal, MemoryLedger, split};
 use grit_rollout::Rollouts;
 use grit_rollout::slot::{Event as SlotEvent, PauseReason, Slot, Status, Why};
-use grit_types::{CommitId, ObjectId, Revision, Timestamp, Version};
+use grit_types::{CommitId, ObjectId, Revision, Sequence, Timestamp, Version};
 use serde_json::json;
 
 use super::*;
@@ -11,8 +11,8 @@ use crate::view::DeploymentView;
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
 
-/// A source that has a ledger, and nothing else.
-struct OnlyALedger(Arc<MemoryLedger>);
+/// A source that has a ledger and a `grit.yaml`, and nothing else.
+struct OnlyALedger(Arc<MemoryLedger>, &'static str);
 
 impl Source for OnlyALedger {
     fn resolve(&self, _: &RepoId, _: &str) -> Result<Option<CommitId>, SourceError> {
@@ -24,7 +24,7 @@ impl Source for OnlyALedger {
     }
 
     fn read(&self, _: &RepoId, _: &CommitId, _: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        Ok(None)
+        Ok(Some(self.1.as_bytes().to_vec()).filter(|text| !text.is_empty()))
     }
 
     fn list(&self, _: &RepoId, _: &CommitId, _: &str) -> Result<Vec<String>, SourceError> {
@@ -142,8 +142,8 @@ async fn journal() -> (Arc<MemoryJournal>, Vec<DeploymentView>) {
 async fn insight_reads_every_deployment_as_the_relay_wrote_it() {
     let (journal, mut views) = journal().await;
     let ledger = Arc::new(MemoryLedger::default());
-    let source = Arc::new(OnlyALedger(ledger.clone()));
-    let relay = Relay { journal: journal.clone(), source, server: "local".to_owned() };
+    let source = Arc::new(OnlyALedger(ledger.clone(), ""));
+    let relay = Relay::new(journal.clone(), source, "local".to_owned());
     relay.catch_up().await.unwrap();
     // Whoever is killed before the cursor is written starts over: nothing may come twice.
     for recorded in journal.tail(Sequence::ZERO, 1_000).await.unwrap() {
@@ -183,12 +183,58 @@ async fn insight_reads_every_deployment_as_the_relay_wrote_it() {
 async fn the_four_keys_follow_from_what_the_relay_wrote() {
     let (journal, _) = journal().await;
     let ledger = Arc::new(MemoryLedger::default());
-    let source = Arc::new(OnlyALedger(ledger.clone()));
-    Relay { journal, source, server: "local".to_owned() }.catch_up().await.unwrap();
+    let source = Arc::new(OnlyALedger(ledger.clone(), ""));
+    Relay::new(journal, source, "local".to_owned()).catch_up().await.unwrap();
     let input = grit_insight::from_ledger(&ledger.read().unwrap());
     let window = grit_insight::dora::Window::new(at(0), at(1_000)).unwrap();
     let keys = grit_insight::dora::keys(&input, window);
     assert!(keys.deployment_total > 0, "{keys:#?}");
     assert!(keys.deployment_failed > 0 && keys.change_failure_rate.is_some(), "{keys:#?}");
     assert!(keys.lead_time_samples > 0, "{keys:#?}");
+}
+
+const FOLLOWED: &str = "environments: { production: {}, staging: {} }\n\
+    issues: { deployment: { environments: production, labels: [watched] } }\n";
+
+#[tokio::test]
+async fn a_deployment_has_one_issue_however_often_it_is_told() {
+    let (journal, _) = journal().await;
+    let ledger = Arc::new(MemoryLedger::default());
+    let source = Arc::new(OnlyALedger(ledger.clone(), FOLLOWED));
+    let relay = Relay::new(journal.clone(), source, "local".to_owned());
+    relay.catch_up().await.unwrap();
+    let told = ledger.read().unwrap().len();
+    // Whoever is killed before the cursor is written starts over, from anywhere.
+    for recorded in journal.tail(Sequence::ZERO, 1_000).await.unwrap() {
+        relay.tell(&recorded).await.unwrap();
+        relay.tell(&recorded).await.unwrap();
+    }
+    assert_eq!(ledger.read().unwrap().len(), told, "nothing may be said twice");
+    let issues = grit_issues::Issues::fold(&ledger.read().unwrap());
+    let mut shown: Vec<_> = issues.all().collect();
+    shown.sort_by(|one, other| one.title.cmp(&other.title));
+    let states: Vec<String> = shown.iter().map(|issue| issue.state.to_string()).collect();
+    // Of the six, four were started; one of them succeeded.
+    assert_eq!(states, ["closed", "open", "open", "open"]);
+    assert_eq!(shown[0].title, "Deploy v1.1.0 of api to production");
+    assert!(shown[0].labels.contains("watched") && shown[0].labels.contains("production"));
+    let said: Vec<&str> = shown[1].comments.iter().map(|comment| comment.body.as_str()).collect();
+    assert_eq!(said[0], "Paused: the analysis says nothing, a person decides");
+    assert!(said[1].starts_with("Deployment rolled back: "), "{said:?}");
+}
+
+#[tokio::test]
+async fn without_a_word_in_grit_yaml_no_deployment_has_an_issue() {
+    let (journal, _) = journal().await;
+    for text in
+        ["", "issues: { deployment: { environments: staging } }\nenvironments: { staging: {} }\n"]
+    {
+        let ledger = Arc::new(MemoryLedger::default());
+        let source = Arc::new(OnlyALedger(ledger.clone(), text));
+        let relay = Relay::new(journal.clone(), source, "local".to_owned());
+        for recorded in journal.tail(Sequence::ZERO, 1_000).await.unwrap() {
+            relay.tell(&recorded).await.unwrap();
+        }
+        assert!(ledger.read().unwrap().is_empty());
+    }
 }

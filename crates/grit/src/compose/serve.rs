@@ -222,7 +222,7 @@ impl Ground {
     fn watchers(&self, data: &DataFolder, handle: &reactor::Handle) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let (journal, source) = (self.journal.clone(), self.source.clone());
-        let relay = Relay { journal, source, server: SERVER_NAME.to_owned() };
+        let relay = Relay::new(journal, source, SERVER_NAME.to_owned());
         tasks.spawn(relay.run(handle.changes()));
         tasks.spawn(self.edge.client().watch(self.reports.clone()));
         let (edge, root, listen) = (self.edge.clone(), data.root().to_owned(), self.edge_address);

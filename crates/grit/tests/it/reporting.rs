@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::env::Env;
+use crate::env::{Env, wait_for};
+use crate::living::Living;
 
 const WORKFLOW: &str = ".github/workflows/ci.yml";
 
@@ -235,4 +236,89 @@ fn clones_that_did_not_know_of_each_other_close_all_that_they_opened() {
     env.grit(&one, &args).expect_code(0);
     env.grit(&two, &["sync"]).expect_code(0);
     assert!(issues(&env, &two).iter().all(|issue| issue["state"] == "closed"));
+}
+
+const ISSUES: &str = "\nissues:\n  deployment: { labels: [rollout] }\n  pipelineFailed: { close: true }\n  \
+                      rolledBack: { labels: [page] }\n";
+
+/// The issue with this title, once it is as wanted.
+#[track_caller]
+fn titled(env: &Env, folder: &Path, title: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    wait_for(title, || {
+        env.grit(folder, &["sync"]).expect_code(0);
+        let issues = issues(env, folder);
+        let mut named = issues.iter().filter(|issue| issue["title"] == title);
+        let found = named.next().filter(|issue| wanted(issue)).cloned();
+        assert!(named.next().is_none(), "two issues: {issues:#?}");
+        found.ok_or_else(|| format!("{issues:#?}"))
+    })
+}
+
+fn is_closed(issue: &Value) -> bool {
+    issue["state"] == "closed"
+}
+
+#[test]
+fn a_deployment_is_followed_by_its_issue() {
+    let env = Env::new();
+    let living = Living::start(&env);
+    let rolling = format!("{{ rolling: {{ batch: 2, soak: 100ms }} }}{ISSUES}");
+    living.push("v1", "[./svc, one]", &rolling);
+    living.ended("v1", &["SUCCEEDED"]);
+    let first = titled(&env, &living.repository, "Deploy v1 of svc to live", is_closed);
+    assert_eq!(first["labels"], serde_json::json!(["live", "rollout", "svc"]));
+    assert_eq!(first["closed"]["reason"], "Deployment complete");
+
+    let steps = "[{ setWeight: 20 }, { pause: { duration: 300ms } }, { setWeight: 50 }]";
+    let canary = format!("{{ canary: {{ steps: {steps}, soak: 500ms }} }}{ISSUES}");
+    living.push("v2", "[./svc, two]", &canary);
+    living.ended("v2", &["SUCCEEDED"]);
+    let second = titled(&env, &living.repository, "Deploy v2 of svc to live", is_closed);
+    let mut said = comments(&second);
+    said.truncate(4);
+    assert_eq!(
+        said,
+        [
+            "Canary at 20%",
+            "Canary healthy, proceeding to 50%",
+            "Canary at 50%",
+            "Canary healthy, proceeding to 100%",
+        ]
+    );
+
+    let load = living.load();
+    let waits = "{ canary: { steps: [{ setWeight: 20 }, { pause: {} }], soak: 500ms } }";
+    living.push("v3", "[./svc, dying]", &format!("{waits}{ISSUES}"));
+    living.ended("v3", &["ROLLED_BACK"]);
+    drop(load);
+    let went_back = |issue: &Value| comments(issue).len() >= 3;
+    let third = titled(&env, &living.repository, "Deploy v3 of svc to live", went_back);
+    assert_eq!(third["state"], "open");
+    let said = comments(&third);
+    let last = said[said.len() - 1];
+    assert!(said[said.len() - 2].starts_with("Rolling back: "), "{said:?}");
+    assert_eq!(last, "Deployment rolled back");
+    let incident = "v3 of svc was rolled back in live";
+    let incident = titled(&env, &living.repository, incident, |_| true);
+    assert_eq!(incident["labels"], serde_json::json!(["live", "page", "svc"]));
+}
+
+#[test]
+fn a_failed_pipeline_has_an_issue_until_it_is_green() {
+    let env = Env::new();
+    let living = Living::start(&env);
+    let push = |script: &str| {
+        let files = [(WORKFLOW, &*workflow(script)), ("grit.yaml", ISSUES)];
+        env.commit(&living.repository, &files, script);
+        env.git(&living.repository, &["push", "--quiet", "grit", "main"]);
+    };
+    push("exit 7");
+    let title = "CI Failure: build [build #1]";
+    let issue = titled(&env, &living.repository, title, |_| true);
+    assert_eq!(issue["labels"], serde_json::json!(["ci-failure"]));
+    assert!(issue["body"].as_str().unwrap().contains("build / Test\n"), "{issue:#}");
+    push("exit 8");
+    titled(&env, &living.repository, title, |issue| comments(issue).len() == 1);
+    push("exit 0");
+    titled(&env, &living.repository, title, is_closed);
 }

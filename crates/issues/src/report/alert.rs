@@ -96,7 +96,8 @@ impl Alert {
             ..Draft::default()
         };
         let note = summary.map_or(note.clone(), |summary| format!("{note} {summary}"));
-        Report { fingerprint: self.recognised_by(), occurrence, condition, draft, note }
+        let (fingerprint, occurrence) = (self.recognised_by(), Some(occurrence));
+        Report { fingerprint, occurrence, condition, draft, note }
     }
 
     fn annotation(&self, name: &str) -> Option<&str> {

@@ -55,7 +55,7 @@ impl Build {
         };
         Report {
             fingerprint: self.fingerprint(per),
-            occurrence: format!("{} at {}", self.place(), clipped(&self.commit, 12)),
+            occurrence: Some(format!("{} at {}", self.place(), clipped(&self.commit, 12))),
             condition,
             draft: Draft {
                 title: self.title(),

@@ -32,7 +32,8 @@ pub struct Report {
     pub fingerprint: String,
     /// Which time it is: told once more, by a retry or a hook that repeats itself, nothing changes.
     /// It is a part of what is said, where people see it, too.
-    pub occurrence: String,
+    /// None: its event is the same whenever it is written, which is as good.
+    pub occurrence: Option<String>,
     pub condition: Condition,
     /// The issue, where there is none.
     pub draft: Draft,
@@ -148,7 +149,7 @@ fn opened(report: &Report) -> Result<Reported, Refusal> {
     let mut draft = report.draft.clone();
     draft.fingerprint = Some(report.fingerprint.clone());
     draft.title = clipped(&draft.title, TITLE_BYTES_MAX);
-    draft.body = marked(&draft.body, &report.occurrence);
+    draft.body = marked(&draft.body, report.occurrence.as_deref());
     draft.labels.retain(|label| crate::input::label(label).is_ok());
     while draft.labels.len() > LABELS_MAX {
         draft.labels.pop_last();
@@ -161,7 +162,8 @@ fn opened(report: &Report) -> Result<Reported, Refusal> {
 }
 
 fn was_told(report: &Report, issue: &Issue) -> bool {
-    let mark = mark(&report.occurrence);
+    let Some(occurrence) = &report.occurrence else { return false };
+    let mark = mark(occurrence);
     let closing = issue.closed.as_ref().map(|closed| closed.reason.as_str());
     let comments = issue.comments.iter().map(|comment| comment.body.as_str());
     let mut texts = [issue.body.as_str()].into_iter().chain(closing).chain(comments);
@@ -173,7 +175,7 @@ fn is_said_to_be_over(issue: &Issue) -> bool {
 }
 
 fn said(report: &Report) -> String {
-    marked(&report.note, &report.occurrence)
+    marked(&report.note, report.occurrence.as_deref())
 }
 
 /// Nothing once it was said often enough.
@@ -185,7 +187,7 @@ fn again(report: &Report, issue: &Issue) -> Option<String> {
         _ => "",
     };
     let text = format!("{AGAIN}{}): {}{last}", before + 2, report.note);
-    Some(marked(&text, &report.occurrence))
+    Some(marked(&text, report.occurrence.as_deref()))
 }
 
 /// Ends with the mark, so that none is the beginning of another.
@@ -194,7 +196,8 @@ fn mark(occurrence: &str) -> String {
     format!("({})", clipped(&line, NAME_BYTES_MAX))
 }
 
-fn marked(text: &str, occurrence: &str) -> String {
+fn marked(text: &str, occurrence: Option<&str>) -> String {
+    let Some(occurrence) = occurrence else { return clipped(text.trim_end(), TEXT_BYTES_MAX) };
     let mark = mark(occurrence);
     let text = clipped(text.trim_end(), TEXT_BYTES_MAX - mark.len() - 2);
     format!("{text}\n\n{mark}")

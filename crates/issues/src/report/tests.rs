@@ -51,7 +51,7 @@ impl World {
 fn told(condition: Condition, occurrence: &str) -> Report {
     Report {
         fingerprint: "f".to_owned(),
-        occurrence: occurrence.to_owned(),
+        occurrence: Some(occurrence.to_owned()),
         condition,
         draft: Draft { title: "T".to_owned(), body: "B".to_owned(), ..Draft::default() },
         note: "N".to_owned(),

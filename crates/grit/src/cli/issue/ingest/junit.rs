@@ -230,7 +230,7 @@ pub fn reports(
         };
         Some(Report {
             fingerprint: test.fingerprint(),
-            occurrence: format!("test report {document}"),
+            occurrence: Some(format!("test report {document}")),
             condition,
             draft: Draft {
                 title: format!("Test failure: {}", test.full_name()),

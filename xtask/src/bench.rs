@@ -6,6 +6,7 @@ mod edge;
 mod part;
 mod proxies;
 mod score;
+pub mod tracker;
 pub mod weights;
 mod wrk;
 
@@ -22,6 +23,7 @@ pub use edge::Settings;
 pub enum Request {
     Edge(Settings),
     Weights(weights::Settings),
+    Tracker(tracker::Settings),
 }
 
 /// # Errors
@@ -30,5 +32,6 @@ pub fn run(repo: &Repo, request: &Request) -> Result<ExitCode> {
     match request {
         Request::Edge(settings) => edge::run(repo, settings),
         Request::Weights(settings) => weights::run(repo, settings),
+        Request::Tracker(settings) => tracker::run(repo, settings),
     }
 }

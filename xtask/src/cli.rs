@@ -17,6 +17,8 @@ usage: cargo xtask COMMAND
         [--binary PATH]            a `grit` that is there already, instead of this checkout's
   bench weights [--changes N]      weight changes under load: what is lost, and how true the split is
         [--rate PER_SECOND] [--binary PATH]
+  bench tracker [--issues N]       the tracker beside grite, with 1,000 issues and with N
+        [--rounds N] [--binary PATH] [--grite PATH]
   torture controller | edge        kills `grit serve`, or the edge, at seeded random moments under load
         [--kills K] [--seed S]
         [--binary PATH]
@@ -183,7 +185,10 @@ fn bench(words: &mut Words<'_>) -> Result<Command, UsageError> {
     match words.value("bench")? {
         "edge" => bench_edge(words),
         "weights" => bench_weights(words),
-        other => Err(UsageError(format!("no benchmark `{other}`; there are edge and weights"))),
+        "tracker" => bench_tracker(words),
+        other => {
+            Err(UsageError(format!("no benchmark `{other}`; there are edge, weights and tracker")))
+        }
     }
 }
 
@@ -198,6 +203,20 @@ fn bench_edge(words: &mut Words<'_>) -> Result<Command, UsageError> {
         }
     }
     Ok(Command::Bench(bench::Request::Edge(settings)))
+}
+
+fn bench_tracker(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let mut settings = bench::tracker::Settings::default();
+    while let Some(word) = words.next() {
+        match word {
+            "--issues" => settings.issues = words.positive(word)?,
+            "--rounds" => settings.rounds = words.positive(word)?,
+            "--binary" => settings.binary = Some(words.value(word)?.into()),
+            "--grite" => settings.grite = Some(words.value(word)?.into()),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(Command::Bench(bench::Request::Tracker(settings)))
 }
 
 fn bench_weights(words: &mut Words<'_>) -> Result<Command, UsageError> {

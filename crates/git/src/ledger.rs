@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use grit_ledger::{
@@ -20,13 +20,16 @@ mod compact;
 mod entry;
 mod fallback;
 mod files;
+mod meta;
 mod push;
 mod read;
 mod shared;
+mod sign;
 mod sync;
 
 use base::Base;
 pub use compact::{Compact, Compacted};
+pub use meta::{Agreed, MetaError};
 pub use read::Standing;
 pub use sync::{Exchange, Exchanged};
 
@@ -61,6 +64,9 @@ pub struct GitLedger {
     short_lived: Option<String>,
     /// The checkpoint as it was last read.
     base: Mutex<Arc<Base>>,
+    /// What was agreed on, as it was last read.
+    agreed: Mutex<Arc<Agreed>>,
+    signer: OnceLock<sign::Signer>,
     /// A sync to disk failed: what is on it is unknown, so nothing more is acknowledged.
     stopped: AtomicBool,
 }
@@ -78,6 +84,8 @@ impl GitLedger {
             timeout: NETWORK_TIMEOUT,
             short_lived: None,
             base: Mutex::default(),
+            agreed: Mutex::default(),
+            signer: OnceLock::new(),
             stopped: AtomicBool::new(false),
         }
     }
@@ -167,13 +175,14 @@ impl GitLedger {
     ) -> Result<(), GitError> {
         let name = self.ref_name(lane)?;
         let common = self.repository.common_dir();
+        let signer = self.signer(false)?;
         let tree = files::write(&self.repository.objects(), files)?;
         let writer = RefWriter::acquire(common)?;
         let mut attempt = 1;
         loop {
             let tip = refs::read(common, &name)?;
             let parent = self.end(lane, &name)?;
-            let next = self.write_entry(event, bytes, &tree, parent.as_ref())?;
+            let next = self.write_entry(event, bytes, &tree, parent.as_ref(), signer)?;
             match writer.set(&name, tip.as_ref(), &next) {
                 Err(GitError::Moved { .. }) if attempt < ATTEMPTS_MAX => attempt += 1,
                 result => return result,
@@ -188,8 +197,9 @@ impl GitLedger {
         bytes: &[u8],
         tree: &gix::ObjectId,
         parent: Option<&CommitId>,
+        signer: Option<&sign::Signer>,
     ) -> Result<CommitId, GitError> {
-        let commit = entry::encode(event, bytes, tree, parent);
+        let commit = entry::encode(event, bytes, tree, parent, signer)?;
         object::write(&self.repository.objects(), gix::objs::Kind::Commit, &commit).map(commit_id)
     }
 
@@ -253,12 +263,13 @@ impl Ledger for GitLedger {
     }
 
     fn since(&self, known: &Cut) -> Result<Changes, LedgerError> {
-        self.changes(known).map_err(|error| storage("read the lanes", error))
+        self.policy().and_then(|policy| self.checked_since(known, policy))
     }
 
     fn heads(&self) -> Result<Vec<Head>, LedgerError> {
+        let policy = self.policy()?;
         let tips = self.ends().map_err(|error| storage("read the lanes", error))?;
-        Ok(read::heads(&tips))
+        self.heads_of(&tips, policy)
     }
 
     fn sync(&self) -> Result<SyncReport, LedgerError> {

@@ -39,7 +39,7 @@ mod spawn;
 mod stale;
 
 pub use error::GitError;
-pub use ledger::{Compact, Compacted, Exchange, Exchanged, GitLedger, Standing};
+pub use ledger::{Agreed, Compact, Compacted, Exchange, Exchanged, GitLedger, MetaError, Standing};
 pub use lock::{Ask, Grant, LockError, LockSettings, LockView, Locks, Scope, Who};
 pub use repository::{
     BLOB_BYTES_MAX, CommitInfo, DirEntry, EXPORT_BYTES_MAX, EXPORT_ENTRIES_MAX, EntryKind,

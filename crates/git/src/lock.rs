@@ -4,7 +4,7 @@ use std::time::Duration;
 use grit_locks::{Lease, Owner, Resource, Rules, Standing, State, Wish};
 use grit_types::{Clock, Entropy, Fence, LeaseId, Principal, RefName, parse_duration};
 
-use crate::{GitError, Repository};
+use crate::{GitError, GitLedger, Repository};
 use board::{Board, Entry};
 use change::Changed;
 use kept::{Kept, Shelf};
@@ -143,7 +143,13 @@ impl Locks {
         entropy: Arc<dyn Entropy>,
         who: Who,
     ) -> Result<Self, LockError> {
-        let settings = LockSettings::read(&repository)?;
+        let mut settings = LockSettings::read(&repository)?;
+        if settings.rules.grace.is_none() {
+            // The team's own, as far as this clone knows it.
+            let agreed = GitLedger::new(repository.clone()).agreed().ok();
+            let millis = agreed.and_then(|agreed| agreed.meta.lock_grace_millis);
+            settings.rules.grace = millis.map(Duration::from_millis);
+        }
         let prefix = settings.prefix.as_ref().map_or("refs/grit", RefName::as_str).to_owned();
         let timeout = settings.timeout;
         Ok(Self { repository, prefix, clock, entropy, who, settings, timeout })

@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use crate::GitError;
 
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
+/// An agent may ask a person to touch a key.
+const SIGNING_TIMEOUT: Duration = Duration::from_secs(60);
 const STDOUT_BYTES_MAX: usize = 16 << 20;
 const STDERR_BYTES_MAX: usize = 64 << 10;
 /// How long a run that is stopped may take to remove its own lock files.
@@ -26,11 +28,28 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 const SETTINGS: [&str; 3] =
     ["core.hooksPath=/dev/null", "core.fsmonitor=false", "submodule.recurse=false"];
 
+/// What of git's environment says how a remote is reached, and whose configuration counts; the rest
+/// says which repository, and is a hook's or a surrounding command's.
+const KEPT: [&str; 12] = [
+    "GIT_ASKPASS",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_HTTP_PROXY_AUTHMETHOD",
+    "GIT_HTTP_USER_AGENT",
+    "GIT_PROXY_SSL_CAINFO",
+    "GIT_PROXY_SSL_CERT",
+    "GIT_PROXY_SSL_KEY",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSH_VARIANT",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+];
+
 /// One run of the `git` command: the only way in which Grit starts it.
 ///
 /// The subcommand and its flags are fixed in the program; what came from outside is an operand,
 /// stands after `--end-of-options` and is never taken for a flag. The environment is cleaned of
-/// every `GIT_*` variable, nothing asks at a terminal, and only files, https and ssh are spoken.
+/// every `GIT_*` variable but those that say how a remote is reached, nothing asks at a terminal, and only files, https and ssh are spoken.
 /// The run ends at its deadline, and so does whatever it started in its process group.
 #[derive(Clone, Debug)]
 pub struct Git {
@@ -176,19 +195,38 @@ impl Git {
     pub fn output(mut self) -> Result<Output, GitError> {
         let (name, timeout, limit) = (self.command, self.timeout, self.output_max);
         let input = std::mem::take(&mut self.input);
-        let mut command = self.into_command();
-        command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let child = command.spawn().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => GitError::Missing(source),
-            _ => GitError::Io { action: format!("start `git {name}`"), source },
-        })?;
-        supervise(child, input, timeout, limit).map_err(|stopped| match stopped {
-            Stopped::Late => GitError::TimedOut { command: name, limit: timeout },
-            Stopped::TooMuch => GitError::TooMuchOutput { command: name, limit },
-            Stopped::Io(source) => GitError::Io { action: format!("follow `git {name}`"), source },
-        })
+        finish(self.into_command(), name, input, timeout, limit)
     }
+}
+
+/// A run of `ssh-keygen`, which must succeed: it speaks to the agent, and signs with keys that are
+/// none of Grit's to read.
+pub(crate) fn ssh_keygen(args: &[&OsStr], input: Vec<u8>) -> Result<Vec<u8>, GitError> {
+    let mut command = Command::new("ssh-keygen");
+    command.args(args).env("SSH_ASKPASS", "false").env("SSH_ASKPASS_REQUIRE", "force");
+    let name = "ssh-keygen";
+    let output = finish(command, name, input, SIGNING_TIMEOUT, STDOUT_BYTES_MAX)?;
+    if output.code == Some(0) { Ok(output.stdout) } else { Err(output.into_failure(name)) }
+}
+
+fn finish(
+    mut command: Command,
+    name: &'static str,
+    input: Vec<u8>,
+    timeout: Duration,
+    limit: usize,
+) -> Result<Output, GitError> {
+    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let child = command.spawn().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound if name != "ssh-keygen" => GitError::Missing(source),
+        _ => GitError::Io { action: format!("start `git {name}`"), source },
+    })?;
+    supervise(child, input, timeout, limit).map_err(|stopped| match stopped {
+        Stopped::Late => GitError::TimedOut { command: name, limit: timeout },
+        Stopped::TooMuch => GitError::TooMuchOutput { command: name, limit },
+        Stopped::Io(source) => GitError::Io { action: format!("follow `git {name}`"), source },
+    })
 }
 
 impl Output {
@@ -206,7 +244,8 @@ fn joined(name: &str, value: &OsStr) -> OsString {
 
 fn clean_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"GIT_") {
+        let is_kept = name.to_str().is_some_and(|name| KEPT.contains(&name));
+        if name.as_encoded_bytes().starts_with(b"GIT_") && !is_kept {
             command.env_remove(name);
         }
     }
@@ -215,10 +254,13 @@ fn clean_environment(command: &mut Command) {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_NO_REPLACE_OBJECTS", "1")
         .env("GIT_TERMINAL_PROMPT", "0")
-        // ssh asks at the terminal, not at standard input: the program it asks instead says no.
-        .env("SSH_ASKPASS", "false")
-        .env("SSH_ASKPASS_REQUIRE", "force")
         .env("LC_ALL", "C");
+    // ssh asks at the terminal, not at standard input: the program it asks instead says no, unless
+    // there is one that somebody chose.
+    if std::env::var_os("SSH_ASKPASS").is_none() {
+        command.env("SSH_ASKPASS", "false");
+    }
+    command.env("SSH_ASKPASS_REQUIRE", "force");
 }
 
 /// Why a run did not end by itself.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use grit_types::{Digest, EventId};
 
-use crate::{Event, Hlc};
+use crate::{Event, Hlc, SignatureProblem};
 
 /// What a team shares: append-only, every clone appends to lanes of its own, readers merge.
 ///
@@ -96,7 +96,8 @@ pub struct Changes {
     /// Lanes that no longer hold what was known of them, and are given from their start: whoever
     /// kept entries of them keeps only those that come now.
     pub restarted: Vec<String>,
-    /// Where every lane ends now, by lane; what is not there any more has no head.
+    /// Where every lane ends now, by lane; what is not there any more has no head. While events
+    /// must be signed there is one more head, `meta`: where it moves, all lanes are restarted.
     pub heads: Vec<Head>,
 }
 
@@ -115,6 +116,19 @@ pub struct Entry {
     pub at: String,
     pub id: EventId,
     pub event: Event,
+    pub signed: Signed,
+}
+
+/// What is known of an event's signature.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Signed {
+    /// Nobody asks for signatures.
+    #[default]
+    Unchecked,
+    /// By a key of its actor; the key's fingerprint.
+    Good(String),
+    /// None that counts.
+    Bad(SignatureProblem),
 }
 
 /// Something in a lane that is no event, or one of a newer version. Others are read all the same.

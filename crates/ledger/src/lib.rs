@@ -35,6 +35,7 @@ mod hlc;
 mod journal;
 mod ledger;
 mod memory;
+mod meta;
 mod payload;
 
 pub use canonical::canonical;
@@ -47,7 +48,11 @@ pub use journal::{
 };
 pub use ledger::{
     BytesError, Changes, Cut, Entry, FILE_BYTES_MAX, Head, Lane, Ledger, LedgerError, Quarantined,
-    SyncReport, merge,
+    Signed, SyncReport, merge,
 };
 pub use memory::{MemoryJournal, MemoryLedger};
+pub use meta::{
+    Key, LabelDefinition, Meta, MetaEvent, MetaRefusal, Policy, Revoked, SignatureProblem,
+    UnknownPolicy,
+};
 pub use payload::{PayloadError, join, split};

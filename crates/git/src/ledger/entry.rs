@@ -4,6 +4,7 @@ use gix::objs::{CommitRef, Kind, compute_hash};
 use grit_ledger::{DecodeError, Event};
 use grit_types::{CommitId, EventId};
 
+use super::sign::{self, Signer};
 use crate::GitError;
 use crate::repository::{commit_id, existing, oid};
 
@@ -12,6 +13,11 @@ const COMMIT_BYTES_MAX: u64 = 8 << 20;
 
 /// The last second of the year 9999; git refuses dates that no calendar holds.
 const SECONDS_MAX: i64 = 253_402_300_799;
+
+/// Where the signature of the event is.
+const EVENT_HEADER: &str = "gritsig";
+/// Where git looks for that of the commit.
+const COMMIT_HEADER: &str = "gpgsig";
 
 /// One commit of a lane.
 pub(super) struct Entry {
@@ -22,6 +28,8 @@ pub(super) struct Entry {
     message: Vec<u8>,
     /// Of the files that came with it.
     pub(super) tree: gix::ObjectId,
+    /// Over the message, in PEM form.
+    signature: Option<String>,
     parents: usize,
 }
 
@@ -53,6 +61,14 @@ impl Entry {
         EventId::of(&self.message)
     }
 
+    pub(super) fn signature(&self) -> Option<&str> {
+        self.signature.as_deref()
+    }
+
+    pub(super) fn message(&self) -> &[u8] {
+        &self.message
+    }
+
     pub(super) fn event(&self) -> Result<Event, NoEvent> {
         if self.parents > 1 {
             return Err(NoEvent::Parents(self.parents));
@@ -68,14 +84,25 @@ pub(super) fn encode(
     canonical: &[u8],
     tree: &gix::oid,
     parent: Option<&CommitId>,
-) -> Vec<u8> {
+    signer: Option<&Signer>,
+) -> Result<Vec<u8>, GitError> {
     let parent = parent.map(|id| format!("parent {id}\n")).unwrap_or_default();
-    let signature = signature(event);
-    let head = format!("tree {tree}\n{parent}author {signature}\ncommitter {signature}\n\n");
-    let mut commit = head.into_bytes();
-    commit.extend(canonical);
-    commit.push(b'\n');
-    commit
+    let by = signature(event);
+    let mut head = format!("tree {tree}\n{parent}author {by}\ncommitter {by}\n");
+    let mut message = vec![b'\n'];
+    message.extend(canonical);
+    message.push(b'\n');
+    if let Some(signer) = signer {
+        head.push_str(&header(EVENT_HEADER, &signer.sign(sign::EVENT, canonical)?));
+        let unsigned = [head.as_bytes(), &message].concat();
+        head.push_str(&header(COMMIT_HEADER, &signer.sign(sign::COMMIT, &unsigned)?));
+    }
+    Ok([head.as_bytes(), &message].concat())
+}
+
+/// A header of several lines: each but the first is indented.
+fn header(name: &str, value: &str) -> String {
+    format!("{name} {}\n", value.trim_end().replace('\n', "\n "))
 }
 
 /// For `git log` only; who acted is in the event.
@@ -110,11 +137,14 @@ pub(super) fn read(repository: &gix::Repository, id: &CommitId) -> Result<Entry,
     let message: &[u8] = commit.message;
     let message = message.strip_suffix(b"\n").unwrap_or(message).to_vec();
     let (parent, parents) = (commit.parents().next().map(commit_id), commit.parents.len());
-    Ok(Entry { id: id.clone(), parent, message, tree: commit.tree(), parents })
+    let signature = commit.extra_headers.iter().find(|(name, _)| *name == EVENT_HEADER);
+    let signature = signature.map(|(_, value)| value.to_string());
+    Ok(Entry { id: id.clone(), parent, message, tree: commit.tree(), signature, parents })
 }
 
-/// The commit `id` as it would be behind another parent: nothing else of it changes, so that it is
-/// the same event, and what this program cannot read stays what it is.
+/// The commit `id` as it would be behind another parent. Nothing else of it changes, so that it is
+/// the same event, and what this program cannot read stays what it is; but for git's signature,
+/// which is of the commit.
 pub(super) fn behind(
     repository: &gix::Repository,
     id: &CommitId,
@@ -122,10 +152,14 @@ pub(super) fn behind(
 ) -> Result<Vec<u8>, EntryError> {
     let (bytes, _) = bytes(repository, id)?;
     let mut moved = Vec::with_capacity(bytes.len());
-    let mut in_headers = true;
+    let (mut in_headers, mut in_signature) = (true, false);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         in_headers = in_headers && line != b"\n";
-        if in_headers && line.starts_with(b"parent ") {
+        in_signature = match line.first() {
+            Some(b' ') => in_signature,
+            _ => line.starts_with(b"gpgsig"),
+        };
+        if in_headers && (in_signature || line.starts_with(b"parent ")) {
             continue;
         }
         moved.extend(line);

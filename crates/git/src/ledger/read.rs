@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use grit_ledger::{Changes, Cut, Entry, Head, LedgerError, Quarantined};
+use grit_ledger::{Changes, Cut, Entry, Head, LedgerError, Policy, Quarantined, Signed};
 use grit_types::{CommitId, chain};
 
 use super::chain::{Chain, Relation, relation};
-use super::{GitLedger, storage};
+use super::meta::{self, Agreed};
+use super::sync::Tips;
+use super::{GitLedger, entry, storage};
 use crate::{Git, GitError};
+
+/// The head that says which keys count.
+const META: &str = "meta";
 
 /// As many as surely fit on a command line.
 const TIPS_PER_RUN: usize = 500;
@@ -22,19 +27,45 @@ pub struct Standing {
 }
 
 impl GitLedger {
-    pub(super) fn changes(&self, known: &Cut) -> Result<Changes, GitError> {
-        let tips = self.ends()?;
-        let repository = self.repository.local();
-        let mut changes = Changes { heads: heads(&tips), ..Changes::default() };
+    /// What the lanes hold behind `known`, with signatures checked as this policy wants.
+    ///
+    /// With [`Policy::Warn`] every signature is looked at and nothing is left out for it.
+    pub fn checked_since(&self, known: &Cut, policy: Policy) -> Result<Changes, LedgerError> {
+        let failed = |error| storage("read the lanes", error);
+        let (tips, agreed) = (self.ends().map_err(failed)?, self.agreed()?);
+        let heads = self.heads_of(&tips, policy)?;
+        // Keys, and whether they are asked for, say what counts of every lane.
+        let meta = |head: &&Head| head.lane == META;
+        let restart =
+            heads.iter().find(meta).map(|head| &head.tip) != known.get(META) && !known.is_empty();
+        let mut changes = Changes { heads, ..Changes::default() };
+        let nothing = Cut::new();
+        let behind = if restart { &nothing } else { known };
+        let reader = Reader { repository: self.repository.local(), agreed: &agreed, policy };
         for (lane, tip) in &tips {
-            read_lane(&repository, lane, tip, known.get(lane).map(String::as_str), &mut changes);
+            reader.read_lane(lane, tip, behind.get(lane).map(String::as_str), &mut changes);
         }
-        if let Some((at, reason)) = &self.base()?.broken {
+        if restart {
+            changes.restarted =
+                known.keys().filter(|lane| tips.contains_key(*lane)).cloned().collect();
+        }
+        if let Some((at, reason)) = &self.base().map_err(failed)?.broken {
             let reason = format!("{reason}; what it and those before it cover is missing");
             let (lane, at) = ("base".to_owned(), at.to_string());
             changes.quarantined.push(Quarantined { lane, at, reason });
         }
         Ok(changes)
+    }
+
+    pub(super) fn heads_of(&self, tips: &Tips, policy: Policy) -> Result<Vec<Head>, LedgerError> {
+        let head =
+            |(lane, tip): (&String, &CommitId)| Head { lane: lane.clone(), tip: tip.to_string() };
+        let mut heads: Vec<Head> = tips.iter().map(head).collect();
+        if policy == Policy::Require {
+            let tip = self.agreed()?.tip.as_ref().map(CommitId::to_string).unwrap_or_default();
+            heads.push(Head { lane: META.to_owned(), tip });
+        }
+        Ok(heads)
     }
 
     /// How the lanes stand to what was last fetched from the remote; nothing is asked now.
@@ -111,48 +142,60 @@ impl GitLedger {
     }
 }
 
-pub(super) fn heads(tips: &BTreeMap<String, CommitId>) -> Vec<Head> {
-    tips.iter().map(|(lane, tip)| Head { lane: lane.clone(), tip: tip.to_string() }).collect()
+/// Reads lanes as a policy wants.
+struct Reader<'a> {
+    repository: gix::Repository,
+    agreed: &'a Agreed,
+    policy: Policy,
 }
 
-fn read_lane(
-    repository: &gix::Repository,
-    lane: &str,
-    tip: &CommitId,
-    known: Option<&str>,
-    changes: &mut Changes,
-) {
-    if known == Some(tip.as_str()) {
-        return;
-    }
-    let first = changes.entries.len();
-    let mut found = Found::Start;
-    for entry in Chain::new(repository, Some(tip.clone())) {
-        let (at, reason) = match entry {
-            Ok(entry) if known == Some(entry.id.as_str()) => {
-                found = Found::Known;
-                break;
-            }
-            Ok(entry) => match entry.event() {
-                Ok(event) => {
-                    let (lane, at) = (lane.to_owned(), entry.id.to_string());
-                    changes.entries.push(Entry { lane, at, id: entry.key(), event });
-                    continue;
-                }
-                Err(error) => (entry.id, chain(&error)),
-            },
-            Err(broken) => {
-                found = Found::Break;
-                (broken.at, format!("{}; what is before it is missing", chain(&broken.source)))
-            }
+impl Reader<'_> {
+    /// An event that counts, or why it does not.
+    fn event(&self, lane: &str, entry: &entry::Entry) -> Result<Entry, String> {
+        let event = entry.event().map_err(|error| chain(&error))?;
+        let signed = match self.policy {
+            Policy::Off => Signed::Unchecked,
+            Policy::Warn | Policy::Require => meta::signed(&self.agreed.meta, entry, &event),
         };
-        let (lane, at) = (lane.to_owned(), at.to_string());
-        changes.quarantined.push(Quarantined { lane, at, reason });
+        if let (Policy::Require, Signed::Bad(problem)) = (self.policy, &signed) {
+            return Err(format!("event {}: {problem}", entry.key()));
+        }
+        let (lane, at) = (lane.to_owned(), entry.id.to_string());
+        Ok(Entry { lane, at, id: entry.key(), event, signed })
     }
-    changes.entries[first..].reverse();
-    // Behind a break the known entry may well be.
-    if known.is_some() && matches!(found, Found::Start) {
-        changes.restarted.push(lane.to_owned());
+
+    fn read_lane(&self, lane: &str, tip: &CommitId, known: Option<&str>, changes: &mut Changes) {
+        if known == Some(tip.as_str()) {
+            return;
+        }
+        let first = changes.entries.len();
+        let mut found = Found::Start;
+        for entry in Chain::new(&self.repository, Some(tip.clone())) {
+            let (at, reason) = match entry {
+                Ok(entry) if known == Some(entry.id.as_str()) => {
+                    found = Found::Known;
+                    break;
+                }
+                Ok(entry) => match self.event(lane, &entry) {
+                    Ok(event) => {
+                        changes.entries.push(event);
+                        continue;
+                    }
+                    Err(reason) => (entry.id, reason),
+                },
+                Err(broken) => {
+                    found = Found::Break;
+                    (broken.at, format!("{}; what is before it is missing", chain(&broken.source)))
+                }
+            };
+            let (lane, at) = (lane.to_owned(), at.to_string());
+            changes.quarantined.push(Quarantined { lane, at, reason });
+        }
+        changes.entries[first..].reverse();
+        // Behind a break the known entry may well be.
+        if known.is_some() && matches!(found, Found::Start) {
+            changes.restarted.push(lane.to_owned());
+        }
     }
 }
 

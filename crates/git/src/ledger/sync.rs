@@ -165,6 +165,10 @@ impl GitLedger {
             self.remember_branches()?;
             self.fetch(remote, exchange.audit)?;
         }
+        let agreed = self.take_meta(remote).unwrap_or_else(|error| {
+            progress.broken.get_or_insert(error);
+            None
+        });
         let mut offers = self.take(remote, exchange.audit, progress)?;
         let own = self.short_lived.as_ref().map(|own| format!("a/{own}"));
         let is_own = |offer: &Offer| Some(&offer.lane) == own.as_ref() && offer.is_new;
@@ -175,6 +179,9 @@ impl GitLedger {
         };
         if !exchange.send {
             return Ok(offers.iter().map(|offer| offer.entries).sum::<usize>() + unsent.len());
+        }
+        if let Some((expected, ours)) = agreed {
+            self.give_meta(remote, expected.as_ref(), &ours, progress)?;
         }
         for batch in offers.chunks(REFS_PER_PUSH) {
             self.give(remote, batch, progress)?;
@@ -211,7 +218,9 @@ impl GitLedger {
         }
         // As a pattern, because git refuses a plain name that the remote does not have.
         let (theirs, here) = (self.there(), tracking(remote));
-        fetch = fetch.operand(format!("+{theirs}/base*:{here}/base*"));
+        for name in ["base", "meta"] {
+            fetch = fetch.operand(format!("+{theirs}/{name}*:{here}/{name}*"));
+        }
         fetch.run().map_err(|error| unreachable(remote, error))?;
         sync_changed(&self.repository.objects(), started)
             .map_err(|error| storage("keep what was fetched", error))
@@ -398,6 +407,22 @@ impl GitLedger {
         let mut ends = self.their_base(remote)?.cut.clone();
         ends.extend(refs.clone());
         Ok(Theirs { refs, ends })
+    }
+
+    /// What was agreed on before there was this remote.
+    fn give_meta(
+        &self,
+        remote: &str,
+        expected: Option<&CommitId>,
+        ours: &CommitId,
+        progress: &mut Progress,
+    ) -> Result<(), LedgerError> {
+        match self.move_refs(remote, &[("meta", expected, Some(ours))])?.pop() {
+            Some(Verdict::Refused(reason)) => progress.refuse(reason, 0),
+            Some(Verdict::Raced) => progress.again = true,
+            Some(Verdict::Accepted) | None => {}
+        }
+        Ok(())
     }
 
     fn give(

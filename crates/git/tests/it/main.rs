@@ -9,6 +9,7 @@ mod ledger;
 mod lock;
 mod lock_races;
 mod reading;
+mod signing;
 mod sync;
 
 use std::path::{Path, PathBuf};

@@ -54,6 +54,12 @@ pub enum Verb {
     Rollback(Rollback),
     /// Issues, kept in the repository
     Issue(super::issue::args::Issue),
+    /// What labels mean, for everybody
+    Label(super::agree::LabelArgs),
+    /// Keys that events are signed with
+    Key(super::agree::KeyArgs),
+    /// What the team agreed on for this repository
+    Policy(super::agree::PolicyArgs),
     /// Locks that hold between all clones
     Lock(super::lock::args::Lock),
     /// Exchange what the repository records with its remote

@@ -1,7 +1,7 @@
 use grit_git::{Exchange, GitLedger};
 use grit_index::Health;
 use grit_issues::shown;
-use grit_ledger::{Changes, Cut, Ledger, LedgerError};
+use grit_ledger::{Changes, Cut, Ledger, LedgerError, Quarantined, Signed};
 use grit_types::{Clock, chain};
 use serde::Serialize;
 
@@ -41,6 +41,8 @@ pub fn run(options: &Doctor, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let changes = ledger.since(&Cut::new()).map_err(failed)?;
     let mut findings = locks(&ledger, options.repair)?;
     findings.extend(quarantined(&changes));
+    findings.extend(unsigned(&changes));
+    findings.extend(agreed(&ledger).map_err(failed)?);
     findings.extend(clocks(&changes));
     findings.extend(standing(&ledger, options.repair).map_err(failed)?);
     findings.extend(index(&ledger, options.repair)?);
@@ -73,6 +75,35 @@ fn quarantined(changes: &Changes) -> impl Iterator<Item = Finding> {
         ),
         hint: Some(format!("`git show {}`", bad.at)),
     })
+}
+
+/// Only where the team wants to be warned: where it requires signatures, they are left out.
+fn unsigned(changes: &Changes) -> impl Iterator<Item = Finding> {
+    changes.entries.iter().filter_map(|entry| {
+        let Signed::Bad(problem) = &entry.signed else { return None };
+        let (event, by) = (entry.id.short(), &entry.event.actor.principal);
+        Some(Finding {
+            check: "unsigned",
+            weight: Weight::Note,
+            message: format!("event {event} by {by}: {problem}"),
+            hint: Some("`grit key list`".to_owned()),
+        })
+    })
+}
+
+fn agreed(ledger: &GitLedger) -> Result<Vec<Finding>, LedgerError> {
+    let agreed = ledger.agreed()?;
+    let finding = |bad: &Quarantined| Finding {
+        check: "meta-refused",
+        weight: Weight::Problem,
+        message: format!(
+            "record {} of refs/grit/meta does not count: {}",
+            bad.at,
+            shown(&bad.reason, 300)
+        ),
+        hint: Some(format!("`git show {}`", bad.at)),
+    };
+    Ok(agreed.refused.iter().map(finding).collect())
 }
 
 fn clocks(changes: &Changes) -> impl Iterator<Item = Finding> {

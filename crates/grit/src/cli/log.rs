@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use grit_issues::shown;
-use grit_ledger::{Cut, Entry, Ledger};
+use grit_ledger::{Cut, Entry, Ledger, Signed};
 use grit_types::{Clock, EventId, Timestamp};
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ struct View {
     lane: String,
     /// The clock that gave it its time is far ahead of this one.
     far_ahead: bool,
+    /// Whether it is signed by a key of its actor; none where nobody asks for signatures.
+    verified: Option<bool>,
 }
 
 /// From this clone alone: nobody is asked.
@@ -55,7 +57,12 @@ pub fn run(options: &Log, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
 
 impl View {
     fn new(entry: Entry, now: Timestamp) -> Self {
-        let Entry { lane, id, event, .. } = entry;
+        let Entry { lane, id, event, signed, .. } = entry;
+        let verified = match signed {
+            Signed::Unchecked => None,
+            Signed::Good(_) => Some(true),
+            Signed::Bad(_) => Some(false),
+        };
         Self {
             id,
             at: event.hlc.timestamp().rfc3339(),
@@ -64,6 +71,7 @@ impl View {
             kind: event.kind,
             subject: event.subject,
             lane,
+            verified,
             far_ahead: event.hlc.is_far_ahead(now),
         }
     }
@@ -75,7 +83,11 @@ fn text(views: &[View], for_people: bool) -> String {
     }
     let row = |view: &View| {
         let at = if view.far_ahead { format!("{} (ahead)", view.at) } else { view.at.clone() };
-        let cells = [&at, &view.by, &view.kind, &view.subject, &view.lane];
+        let by = match view.verified {
+            Some(false) => format!("{} (unverified)", view.by),
+            _ => view.by.clone(),
+        };
+        let cells = [&at, &by, &view.kind, &view.subject, &view.lane];
         cells.into_iter().map(|cell| shown(cell, 60)).collect()
     };
     table(

@@ -1,5 +1,6 @@
 //! The command line: one file per verb, one definition for parsing, help and completion.
 
+mod agree;
 mod approve;
 pub mod args;
 mod artifact;
@@ -126,6 +127,9 @@ async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure
         Verb::Approve(options) => approve::run(&options, place, ui).await,
         Verb::Rollback(options) => rollback::run(&options, place, ui).await,
         Verb::Issue(options) => issue::run(&options.verb, place, ui),
+        Verb::Label(options) => agree::label(&options.verb, place, ui),
+        Verb::Key(options) => agree::key(&options.verb, place, ui),
+        Verb::Policy(options) => agree::policy(&options, place, ui),
         Verb::Lock(options) => lock::run(&options.verb, place, ui).await,
         Verb::Deadline => lock::deadline::run(),
         Verb::Sync(options) => sync::run(&options, place, ui),

@@ -1,6 +1,6 @@
 use grit_git::GitLedger;
 use grit_issues::{Event, shown};
-use grit_ledger::{Changes, Cut, Entry, Ledger, LedgerError};
+use grit_ledger::{Changes, Cut, Entry, LedgerError, Policy, Signed};
 use grit_types::chain;
 use serde::Serialize;
 
@@ -13,6 +13,10 @@ use crate::ui::Ui;
 struct View {
     lanes: usize,
     entries: usize,
+    /// Events with a signature that counts.
+    signed: usize,
+    /// Whether events must be signed, here.
+    policy: Policy,
     problems: Vec<String>,
 }
 
@@ -25,15 +29,23 @@ pub fn run(place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     problems.extend(changes.quarantined.iter().map(|bad| {
         format!("bad entry {} in lane {}: {}", bad.at, bad.lane, shown(&bad.reason, 300))
     }));
+    let agreed = ledger.agreed().map_err(failed)?;
+    problems.extend(agreed.refused.iter().map(|bad| {
+        format!("record {} of refs/grit/meta does not count: {}", bad.at, shown(&bad.reason, 300))
+    }));
     problems.extend(changes.entries.iter().filter_map(|entry| attachment(&ledger, entry)));
-    let view = View { lanes: changes.heads.len(), entries: changes.entries.len(), problems };
+    let policy = ledger.policy().map_err(failed)?;
+    let lanes = changes.heads.iter().filter(|head| head.lane.contains('/')).count();
+    let signed = changes.entries.iter().filter(|e| matches!(e.signed, Signed::Good(_))).count();
+    let view = View { lanes, entries: changes.entries.len(), signed, policy, problems };
     ui.data(&view, text);
     Ok(if view.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 fn checked(ledger: &GitLedger) -> Result<(Changes, Vec<String>), LedgerError> {
     let complaints = ledger.fsck()?;
-    Ok((ledger.since(&Cut::new())?, complaints))
+    let policy = ledger.policy()?.max(Policy::Warn);
+    Ok((ledger.checked_since(&Cut::new(), policy)?, complaints))
 }
 
 /// What is wrong with the bytes that an event brought.
@@ -47,9 +59,13 @@ fn attachment(ledger: &GitLedger, entry: &Entry) -> Option<String> {
 }
 
 fn text(view: &View) -> String {
-    let View { lanes, entries, problems } = view;
+    let View { lanes, entries, signed, policy, problems } = view;
     let mut text: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
     let verdict = if problems.is_empty() { "whole" } else { "not whole" };
-    text.push_str(&format!("{entries} events in {lanes} lanes: {verdict}\n"));
+    let signed = match policy {
+        Policy::Off if *signed == 0 => String::new(),
+        _ => format!(", {signed} signed"),
+    };
+    text.push_str(&format!("{entries} events in {lanes} lanes{signed}: {verdict}\n"));
     text
 }

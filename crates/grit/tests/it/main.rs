@@ -16,6 +16,7 @@ mod refusing;
 mod reporting;
 mod running;
 mod serving;
+mod signing;
 mod syncing;
 mod tracking;
 mod usage;

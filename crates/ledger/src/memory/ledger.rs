@@ -3,7 +3,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grit_types::{Digest, EventId};
 
-use crate::{BytesError, Changes, Cut, Entry, Event, Head, Lane, Ledger, LedgerError, SyncReport};
+use crate::{
+    BytesError, Changes, Cut, Entry, Event, Head, Lane, Ledger, LedgerError, Signed, SyncReport,
+};
 
 type Lanes = BTreeMap<String, Vec<Event>>;
 
@@ -57,7 +59,13 @@ impl Ledger for MemoryLedger {
         for (lane, events) in &locked(&self.store).lanes {
             let entries = events.iter().map(|event| {
                 let id = event.id();
-                Entry { lane: lane.clone(), at: id.to_string(), id, event: event.clone() }
+                Entry {
+                    lane: lane.clone(),
+                    at: id.to_string(),
+                    id,
+                    event: event.clone(),
+                    signed: Signed::Unchecked,
+                }
             });
             let mut entries: Vec<Entry> = entries.collect();
             if let Some(tip) = known.get(lane) {

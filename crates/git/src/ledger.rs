@@ -14,6 +14,7 @@ use crate::refs::{self, RefWriter};
 use crate::repository::commit_id;
 use crate::{GitError, Repository, object};
 
+mod apart;
 mod base;
 mod chain;
 mod compact;

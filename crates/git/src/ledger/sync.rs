@@ -17,7 +17,7 @@ use super::chain::{Relation, relation};
 use super::entry::Entry;
 use super::push::Verdict;
 use super::shared::{Shared, TRIES_MAX};
-use super::{GitLedger, KINDS, is_lane, is_lane_name, storage};
+use super::{GitLedger, KINDS, apart, is_lane, is_lane_name, storage};
 use crate::durable::sync_changed;
 use crate::error::Reading;
 use crate::filelock::FileLock;
@@ -31,7 +31,7 @@ const ROUNDS_MAX: usize = 5;
 const REFS_PER_PUSH: usize = 20;
 
 /// Lanes that only those read who ask for them.
-const AUDIT: &str = "audit";
+pub(super) const AUDIT: &str = "audit";
 
 pub(super) type Tips = BTreeMap<String, CommitId>;
 
@@ -158,12 +158,12 @@ impl GitLedger {
         progress: &mut Progress,
         shared: &mut Shared,
     ) -> Result<usize, LedgerError> {
-        self.fetch(remote, exchange.audit)?;
+        progress.broken = self.fetch(remote, exchange.audit)?;
         let theirs = self.theirs(remote).map_err(|error| storage("read the lanes", error))?;
         if theirs.ends.is_empty() && self.finds_branches(remote)? {
             self.be_branches(true);
             self.remember_branches()?;
-            self.fetch(remote, exchange.audit)?;
+            progress.broken = self.fetch(remote, exchange.audit)?;
         }
         let agreed = self.take_meta(remote).unwrap_or_else(|error| {
             progress.broken.get_or_insert(error);
@@ -208,22 +208,30 @@ impl GitLedger {
         Ok(name)
     }
 
-    fn fetch(&self, remote: &str, audit: bool) -> Result<(), LedgerError> {
+    /// Takes a look at what the remote has. Where git refuses an object of one lane, all lanes are
+    /// fetched each by itself, and answered is the first that is bad.
+    fn fetch(&self, remote: &str, audit: bool) -> Result<Option<LedgerError>, LedgerError> {
         let started = SystemTime::now();
         let fetch = remote::fetch(self.repository.git_dir(), remote, self.timeout);
         let mut fetch = fetch.flag("--prune");
+        let (theirs, here) = (self.there(), tracking(remote));
         for kind in KINDS.into_iter().filter(|kind| audit || *kind != AUDIT) {
-            let (theirs, here) = (self.there(), tracking(remote));
             fetch = fetch.operand(format!("+{theirs}/{kind}/*:{here}/{kind}/*"));
         }
         // As a pattern, because git refuses a plain name that the remote does not have.
-        let (theirs, here) = (self.there(), tracking(remote));
         for name in ["base", "meta"] {
             fetch = fetch.operand(format!("+{theirs}/{name}*:{here}/{name}*"));
         }
-        fetch.run().map_err(|error| unreachable(remote, error))?;
+        let bad = match fetch.run() {
+            Ok(_) => None,
+            Err(GitError::Failed { stderr, .. }) if apart::is_bad_object(&stderr) => {
+                self.fetch_apart(remote, audit)?
+            }
+            Err(error) => return Err(unreachable(remote, error)),
+        };
         sync_changed(&self.repository.objects(), started)
-            .map_err(|error| storage("keep what was fetched", error))
+            .map_err(|error| storage("keep what was fetched", error))?;
+        Ok(bad)
     }
 
     /// Moves local lanes to what the remote has more, and answers what it has less.

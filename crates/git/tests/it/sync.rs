@@ -118,6 +118,35 @@ fn a_bad_lane_stops_no_other() {
     assert!(!git(&remote, &["for-each-ref", "refs/grit/a/us"]).is_empty());
 }
 
+/// Git fetches all or nothing: one bad commit must not keep everybody from everything.
+#[test]
+fn an_object_that_git_refuses_stops_no_other_lane() {
+    let team = Team::new();
+    let (ours, theirs) = (team.clone("ours"), team.clone("theirs"));
+    theirs.append(&lane("them"), &event("them", 1)).unwrap();
+    theirs.sync().unwrap();
+    let remote = team.remote();
+    let tree = git(&remote, &["hash-object", "-t", "tree", "-w", "/dev/null"]);
+    let file = team.folder.path().join("bad");
+    fs::write(&file, format!("tree {tree}\nauthor nobody\ncommitter nobody\n\nx\n")).unwrap();
+    let args = ["hash-object", "-t", "commit", "-w", "--literally", file.to_str().unwrap()];
+    let bad = git(&remote, &args);
+    git(&remote, &["update-ref", "refs/grit/a/bad", &bad]);
+    ours.append(&lane("us"), &event("us", 2)).unwrap();
+    for number in 3..5 {
+        let told = ours.sync();
+        let Err(LedgerError::Storage { action, .. }) = told else { panic!("{told:?}") };
+        assert!(action.contains("a/bad"), "{action}");
+        assert_eq!(ours.read().unwrap().len(), number - 1, "the others came");
+        assert!(!git(&remote, &["for-each-ref", "refs/grit/a/us"]).is_empty());
+        theirs.append(&lane("them"), &event("them", number as u32)).unwrap();
+        let _ = theirs.sync();
+    }
+    git(&remote, &["update-ref", "-d", "refs/grit/a/bad"]);
+    ours.sync().unwrap();
+    assert_eq!(ours.read().unwrap().len(), 4);
+}
+
 #[test]
 fn an_unreachable_remote_is_told_and_loses_nothing() {
     let team = Team::new();

@@ -341,3 +341,34 @@ fn folding_changes_nothing_that_is_read() {
     env.grit(&one, &["sync"]).expect_code(0);
     assert_eq!(log(&env, &one).len(), 3);
 }
+
+/// A remote behind ssh, and an ssh that somebody chose: it leaves a mark and goes nowhere.
+#[test]
+fn the_way_to_a_remote_is_the_users_own() {
+    let env = Env::new();
+    let host = host(&env);
+    let one = clone(&env, "one", &[]);
+    let url = format!("ssh://nowhere.invalid{}", host.display());
+    env.git(&one, &["remote", "set-url", "origin", &url]);
+    let script = env.path("ssh");
+    let text = format!(
+        "#!/bin/sh\necho \"$SSH_AUTH_SOCK\" >> {}\nfor last; do :; done\nexec sh -c \"$last\"\n",
+        env.path("mark").display()
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    create(&env, &one, "a");
+    let grit = |words: &[&str]| {
+        let mut command = env.command(GRIT, &one);
+        command.args(words).env("GIT_SSH_COMMAND", &script).env("SSH_AUTH_SOCK", "/the/agent");
+        env.run(&mut command)
+    };
+    assert_eq!(grit(&["sync"]).expect_code(0).stdout, "origin: 0 received, 1 sent\n");
+    grit(&["lock", "acquire", "--resource", "deploy:x", "--ttl", "1m"]).expect_code(0);
+    let mark = std::fs::read_to_string(env.path("mark")).unwrap();
+    assert!(mark.lines().count() >= 4 && mark.lines().all(|line| line == "/the/agent"), "{mark}");
+    // What is a hook's says nothing of the repository that is meant.
+    let mut command = env.command(GRIT, &one);
+    command.args(["log"]).env("GIT_DIR", "/nowhere").env("GIT_OBJECT_DIRECTORY", "/nowhere");
+    assert_eq!(env.run(&mut command).expect_code(0).stdout.lines().count(), 1);
+}

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use grit_ledger::{
-    BytesError, Changes, Cut, Event, FILE_BYTES_MAX, Head, Lane, Ledger, LedgerError, SyncReport,
+    Addition, BytesError, Changes, Cut, Event, FILE_BYTES_MAX, Head, Lane, Ledger, LedgerError,
+    SyncReport,
 };
 use grit_types::{CommitId, Digest, EventId, RefName};
 
@@ -16,6 +17,7 @@ use crate::{GitError, Repository, object};
 
 mod apart;
 mod base;
+mod bulk;
 mod chain;
 mod compact;
 mod entry;
@@ -257,6 +259,21 @@ impl Ledger for GitLedger {
         self.writing(|| self.append_bytes(&lane, event, &bytes, files))
             .map_err(|error| LedgerError::Storage { action: action(), source: error.into() })?;
         Ok(EventId::of(&bytes))
+    }
+
+    fn append_all(
+        &self,
+        lane: &Lane,
+        additions: &[Addition<'_>],
+    ) -> Result<Vec<EventId>, LedgerError> {
+        let lane = lane.path();
+        let action = || format!("append to lane {lane}");
+        for addition in additions {
+            bulk::check(addition.event)
+                .map_err(|error| LedgerError::Storage { action: action(), source: error.into() })?;
+        }
+        self.writing(|| self.append_many(&lane, additions))
+            .map_err(|error| storage(&action(), error))
     }
 
     fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, BytesError> {

@@ -43,6 +43,6 @@ pub use ledger::{Agreed, Compact, Compacted, Exchange, Exchanged, GitLedger, Met
 pub use lock::{Ask, Grant, LockError, LockSettings, LockView, Locks, Scope, Who};
 pub use repository::{
     BLOB_BYTES_MAX, CommitInfo, DirEntry, EXPORT_BYTES_MAX, EXPORT_ENTRIES_MAX, EntryKind,
-    RepoHead, Repository, TagInfo,
+    RepoHead, Repository, TagInfo, Told,
 };
 pub use spawn::{Git, Output};

@@ -10,12 +10,14 @@ use crate::refs::RefWriter;
 
 mod checkout;
 mod export;
+mod foreign;
 mod init;
 mod read;
 mod revision;
 mod tree;
 
 pub use export::{EXPORT_BYTES_MAX, EXPORT_ENTRIES_MAX};
+pub use foreign::Told;
 pub use read::CommitInfo;
 pub use revision::{RepoHead, TagInfo};
 pub use tree::{DirEntry, EntryKind};

@@ -178,7 +178,7 @@ impl On<'_> {
             Command::EditBody(body) => self.edit_body(body),
             Command::Comment(body) => {
                 input::said(body)?;
-                Ok(Ok(Event::Commented { issue: self.id(), body: body.clone() }))
+                Ok(Ok(Event::Commented { issue: self.id(), body: body.clone(), imported: None }))
             }
             Command::EditComment { comment, body } => self.edit_comment(comment, body),
             Command::DeleteComment { comment } => self.delete_comment(comment),
@@ -256,7 +256,8 @@ impl On<'_> {
             return Ok(Err("it is closed already".to_owned()));
         }
         let replaces = self.record.state.standing();
-        Ok(Ok(Event::Closed { issue: self.id(), reason: reason.to_owned(), replaces }))
+        let (issue, reason) = (self.id(), reason.to_owned());
+        Ok(Ok(Event::Closed { issue, reason, replaces, imported: None }))
     }
 
     fn reopen(&self) -> Wish {

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use grit_ledger::{PayloadError, join};
-use grit_types::{EventId, IssueId, Principal};
+use grit_types::{EventId, IssueId, Principal, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::value::{Attachment, Date, Dependency, ItemRef, Link, Priority};
@@ -38,7 +38,12 @@ pub enum Event {
         covers: Ids,
     },
     #[serde(rename = "issue.commented")]
-    Commented { issue: IssueId, body: String },
+    Commented {
+        issue: IssueId,
+        body: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        imported: Option<Imported>,
+    },
     #[serde(rename = "issue.comment_edited")]
     CommentEdited {
         issue: IssueId,
@@ -54,13 +59,15 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         replaces: Ids,
     },
-    /// The reason, where there is one, is a comment too.
+    /// The reason, where there is one and it was not imported, is a comment too.
     #[serde(rename = "issue.closed")]
     Closed {
         issue: IssueId,
         reason: String,
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         replaces: Ids,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        imported: Option<Imported>,
     },
     #[serde(rename = "issue.reopened")]
     Reopened {
@@ -163,6 +170,19 @@ pub struct Draft {
     /// What an alert is recognised by when it fires again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Box<Imported>>,
+}
+
+/// Where something came from that was first written down elsewhere. It is what whoever imported it
+/// says: the event's own actor and time are theirs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Imported {
+    /// What it is called there, such as `github:OWNER/REPO#12`: what was imported before is known
+    /// again by it.
+    pub key: String,
+    pub by: Principal,
+    pub at: Timestamp,
 }
 
 /// What the events of this room are about.
@@ -238,6 +258,15 @@ impl Event {
             return Err(ReadError::Newer { kind: event.kind.clone() });
         }
         join(kind, &event.data).map(Some).map_err(ReadError::Broken)
+    }
+
+    /// Where it came from, when it was first written down elsewhere.
+    pub fn imported(&self) -> Option<&Imported> {
+        match self {
+            Self::Created(draft) => draft.imported.as_deref(),
+            Self::Commented { imported, .. } | Self::Closed { imported, .. } => imported.as_ref(),
+            _ => None,
+        }
     }
 
     /// The issue that it is about; a new one is called by the event itself.

@@ -4,7 +4,7 @@ use grit_ledger::Hlc;
 use grit_types::{EventId, IssueId, Principal, Timestamp};
 use serde::Serialize;
 
-use crate::event::{Event, Ids};
+use crate::event::{Event, Ids, Imported};
 use crate::issue::Field;
 use crate::shown::shown;
 use crate::value::ItemRef;
@@ -170,6 +170,9 @@ fn line(
         line.fate = fate(writes, &line.id);
     }
     line.what = what(payload, line.before.as_deref());
+    if let Some(Imported { key, by, at }) = payload.imported() {
+        line.what.push_str(&format!(", first by {by} at {at} ({})", shown(key, VALUE_CHARS_MAX)));
+    }
     line
 }
 

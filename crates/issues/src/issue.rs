@@ -4,8 +4,9 @@ use grit_types::{EventId, IssueId, Principal, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::checklist::{self, Item, Progress};
+use crate::event::Imported;
 use crate::mention::mentions;
-use crate::record::{Origin, Record, Remark};
+use crate::record::{Origin, Record, Remark, Status};
 use crate::register::{Register, Write};
 use crate::value::{Attachment, Date, Dependency, Link, Priority};
 
@@ -59,6 +60,9 @@ pub struct Issue {
     pub template: Option<String>,
     #[serde(default)]
     pub fingerprint: Option<String>,
+    /// Only of an issue that was imported: its author and times are those that it had there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -95,6 +99,8 @@ pub struct Comment {
     pub body: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited: Option<Edited>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
 }
 
 /// The last edit of a comment.
@@ -169,7 +175,8 @@ impl Issue {
 
 /// What a record comes to.
 pub(crate) fn view(record: &Record) -> Option<Issue> {
-    let Origin { by, at, key, template, fingerprint } = record.created.clone()?;
+    let Origin { by, at, key, template, fingerprint, imported } = record.created.clone()?;
+    let (author, created_at) = first_written(&imported, &by, at.timestamp());
     let (body, checklist) = body(record)?;
     let comments: Vec<Comment> = comments(record);
     let status = record.state.shown()?;
@@ -180,9 +187,9 @@ pub(crate) fn view(record: &Record) -> Option<Issue> {
         title: record.title.shown()?.value.clone(),
         labels: record.labels.iter().cloned().collect(),
         state: status.value.state,
-        author: by,
-        created_at: at.timestamp(),
-        updated_at: record.latest.timestamp(),
+        author,
+        created_at,
+        updated_at: record.touched,
         comments,
         assignees: record.assignees.iter().cloned().collect(),
         milestone: value(&record.milestone),
@@ -192,19 +199,35 @@ pub(crate) fn view(record: &Record) -> Option<Issue> {
         attachments: record.attachments.iter().cloned().collect(),
         dependencies: record.dependencies.iter().cloned().collect(),
         progress: checklist::progress(&checklist),
-        closed: (status.value.state == State::Closed).then(|| Closed {
-            by: status.by.clone(),
-            at: status.time(),
-            reason: status.value.reason.clone(),
-        }),
+        closed: closed(status),
         mentions: called,
         conflicts: conflicts(record, &checklist),
         checklist,
         key,
         template,
         fingerprint,
+        imported,
         body,
     })
+}
+
+/// By whom and when something was first written down. Nothing is imported before it happened,
+/// whatever the import says.
+fn first_written(
+    imported: &Option<Imported>,
+    by: &Principal,
+    at: Timestamp,
+) -> (Principal, Timestamp) {
+    match imported {
+        Some(imported) => (imported.by.clone(), imported.at.min(at)),
+        None => (by.clone(), at),
+    }
+}
+
+fn closed(status: &Write<Status>) -> Option<Closed> {
+    let Status { state, reason, imported } = &status.value;
+    let (by, at) = first_written(imported, &status.by, status.time());
+    (*state == State::Closed).then(|| Closed { by, at, reason: reason.clone() })
 }
 
 fn value<T: Clone>(register: &Register<Option<T>>) -> Option<T> {
@@ -235,16 +258,18 @@ fn checks<'a>(record: &'a Record, item: &Item) -> Vec<&'a Write<bool>> {
 
 fn comments(record: &Record) -> Vec<Comment> {
     let mut said: Vec<_> = record.comments.iter().filter_map(said).collect();
-    said.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));
+    said.sort_by(|a, b| (a.1.at, a.0, &a.1.id).cmp(&(b.1.at, b.0, &b.1.id)));
     said.into_iter().map(|(_, comment)| comment).collect()
 }
 
 fn said((id, remark): (&EventId, &Remark)) -> Option<(grit_ledger::Hlc, Comment)> {
-    let (author, at) = remark.said.clone()?;
+    let (by, hlc) = remark.said.clone()?;
     let shown = remark.text.shown()?;
     let body = shown.value.clone()?;
     let edited = (shown.id != *id).then(|| Edited { by: shown.by.clone(), at: shown.time() });
-    Some((at, Comment { id: id.clone(), author, at: at.timestamp(), body, edited }))
+    let imported = remark.imported.clone();
+    let (author, at) = first_written(&imported, &by, hlc.timestamp());
+    Some((hlc, Comment { id: id.clone(), author, at, body, edited, imported }))
 }
 
 fn conflicts(record: &Record, checklist: &[Item]) -> Vec<Conflict> {

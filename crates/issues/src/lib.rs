@@ -16,6 +16,7 @@
 //! - [`decide`], [`create`], [`save_query`]: what a [`Command`] needs to be appended, or why not.
 //! - [`query`]: asking for issues. [`items`], [`mentions`]: what is read from texts.
 //! - [`report`]: what machines tell of, one issue for as long as it lasts.
+//! - [`exchange`]: issues of other trackers, and ours in a form that stays.
 //! - [`template`]: texts to begin with. [`history`]: what happened, line by line. [`shown`]: hostile
 //!   text on a terminal. [`far_ahead`]: events from clocks that are ahead.
 //!
@@ -45,6 +46,7 @@ mod checklist;
 mod command;
 mod depend;
 mod event;
+pub mod exchange;
 mod history;
 mod input;
 mod issue;
@@ -68,7 +70,7 @@ pub use ahead::{AHEAD_MAX, Ahead, far_ahead};
 pub use checklist::{Item, Progress, items, progress};
 pub use command::{Command, Creation, Decision, Refusal, create, decide, decide_each};
 pub use depend::{Dependencies, Order};
-pub use event::{Draft, Event, Ids, ReadError, Subject};
+pub use event::{Draft, Event, Ids, Imported, ReadError, Subject};
 pub use history::{Fate, Line, history};
 pub use input::{
     ATTACHMENT_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, TITLE_BYTES_MAX,

@@ -1,18 +1,18 @@
 use std::collections::BTreeMap;
 
 use grit_ledger::Hlc;
-use grit_types::{EventId, IssueId, Principal};
+use grit_types::{EventId, IssueId, Principal, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::add_wins::AddWins;
-use crate::event::{Draft, Event, Ids};
+use crate::event::{Draft, Event, Ids, Imported};
 use crate::register::{Register, Write};
 use crate::value::{Attachment, Date, Dependency, ItemRef, Link, Priority};
 use crate::{State, issue};
 
 /// The version of a stored [`Record`], and of the kinds of events that it is made of. A row of
 /// another version is thrown away and folded again: count it up with every new kind.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// All that is known of one issue, whatever came in whatever order: what an index stores as a row,
 /// and what decides on commands. People see the [`issue::Issue`] that follows from it.
@@ -26,6 +26,8 @@ pub struct Record {
     pub(crate) created: Option<Origin>,
     /// The latest reading of any event.
     pub(crate) latest: Hlc,
+    /// When anything last happened to it, here or where it was imported from.
+    pub(crate) touched: Timestamp,
     pub(crate) title: Register<String>,
     pub(crate) body: Register<Text>,
     pub(crate) state: Register<Status>,
@@ -50,6 +52,8 @@ pub(crate) struct Origin {
     pub key: Option<String>,
     pub template: Option<String>,
     pub fingerprint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
 }
 
 /// A body, and the checks of items that it already shows.
@@ -63,12 +67,16 @@ pub(crate) struct Text {
 pub(crate) struct Status {
     pub state: State,
     pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
 }
 
 /// A comment; one that only edits are known of was not said yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Remark {
     pub said: Option<(Principal, Hlc)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
     /// `None` where it was deleted.
     pub text: Register<Option<String>>,
 }
@@ -85,6 +93,12 @@ impl Stamp<'_> {
     fn write<T>(self, value: T) -> Write<T> {
         Write { id: self.id.clone(), at: self.at, by: self.by.clone(), value }
     }
+
+    /// When it happened: nothing is imported before it happened, whatever the import says.
+    fn time(self, imported: Option<&Imported>) -> Timestamp {
+        let now = self.at.timestamp();
+        imported.map_or(now, |imported| imported.at.min(now))
+    }
 }
 
 impl Record {
@@ -94,6 +108,7 @@ impl Record {
             id,
             created: None,
             latest: Hlc { millis: i64::MIN, count: 0 },
+            touched: Timestamp::from_millis(i64::MIN),
             title: Register::default(),
             body: Register::default(),
             state: Register::default(),
@@ -141,6 +156,7 @@ impl Record {
         let stamp = Stamp { id, at: event.hlc, by: &event.actor.principal };
         let is_later = self.latest < stamp.at;
         self.latest = self.latest.max(stamp.at);
+        self.touched = self.touched.max(stamp.time(payload.imported()));
         self.take(stamp, payload) | is_later
     }
 
@@ -153,7 +169,7 @@ impl Record {
             Event::BodyEdited { body: text, replaces, covers, .. } => {
                 self.body.write(stamp.write(Text { text, covers }), &replaces)
             }
-            Event::Commented { body, .. } => self.say(stamp, body),
+            Event::Commented { body, imported, .. } => self.say(stamp, body, imported),
             Event::CommentEdited { comment, body, replaces, .. } => {
                 let remark = self.comments.entry(comment).or_default();
                 remark.text.write(stamp.write(Some(body)), &replaces)
@@ -162,9 +178,10 @@ impl Record {
                 let remark = self.comments.entry(comment).or_default();
                 remark.text.write(stamp.write(None), &replaces)
             }
-            Event::Closed { reason, replaces, .. } => {
-                let is_said = !reason.is_empty() && self.say(stamp, reason.clone());
-                let status = Status { state: State::Closed, reason };
+            Event::Closed { reason, replaces, imported, .. } => {
+                let is_comment = !reason.is_empty() && imported.is_none();
+                let is_said = is_comment && self.say(stamp, reason.clone(), None);
+                let status = Status { state: State::Closed, reason, imported };
                 self.state.write(stamp.write(status), &replaces) | is_said
             }
             Event::Reopened { replaces, .. } => {
@@ -225,9 +242,9 @@ impl Record {
         if self.created.is_some() {
             return false;
         }
-        let Draft { key, template, fingerprint, .. } = draft;
-        let by = stamp.by.clone();
-        self.created = Some(Origin { by, at: stamp.at, key, template, fingerprint });
+        let Draft { key, template, fingerprint, imported, .. } = draft;
+        let (by, imported) = (stamp.by.clone(), imported.map(|imported| *imported));
+        self.created = Some(Origin { by, at: stamp.at, key, template, fingerprint, imported });
         let none = Ids::new();
         self.title.write(stamp.write(draft.title), &none);
         self.body.write(stamp.write(Text { text: draft.body, covers: Ids::new() }), &none);
@@ -251,10 +268,11 @@ impl Record {
         true
     }
 
-    fn say(&mut self, stamp: Stamp<'_>, text: String) -> bool {
+    fn say(&mut self, stamp: Stamp<'_>, text: String, imported: Option<Imported>) -> bool {
         let remark = self.comments.entry(stamp.id.clone()).or_default();
         let is_new = remark.said.is_none();
         remark.said = Some((stamp.by.clone(), stamp.at));
+        remark.imported = imported;
         remark.text.write(stamp.write(Some(text)), &Ids::new()) | is_new
     }
 
@@ -265,6 +283,7 @@ impl Record {
         }
         self.created = self.created.take().or(other.created);
         self.latest = self.latest.max(other.latest);
+        self.touched = self.touched.max(other.touched);
         self.title.merge(other.title);
         self.body.merge(other.body);
         self.state.merge(other.state);
@@ -279,6 +298,7 @@ impl Record {
         for (id, theirs) in other.comments {
             let ours = self.comments.entry(id).or_default();
             ours.said = ours.said.take().or(theirs.said);
+            ours.imported = ours.imported.take().or(theirs.imported);
             ours.text.merge(theirs.text);
         }
         for (item, theirs) in other.items {
@@ -289,6 +309,6 @@ impl Record {
 
 impl Status {
     fn open() -> Self {
-        Self { state: State::Open, reason: String::new() }
+        Self { state: State::Open, reason: String::new(), imported: None }
     }
 }

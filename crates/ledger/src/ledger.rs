@@ -24,6 +24,13 @@ pub trait Ledger: Send + Sync {
         files: &[&[u8]],
     ) -> Result<EventId, LedgerError>;
 
+    /// Appends many to `lane`, in this order: all of them, or none stands in the lane.
+    fn append_all(
+        &self,
+        lane: &Lane,
+        additions: &[Addition<'_>],
+    ) -> Result<Vec<EventId>, LedgerError>;
+
     /// The bytes of that digest which some event brought.
     fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, BytesError>;
 
@@ -46,6 +53,13 @@ pub trait Ledger: Send + Sync {
 
     /// Exchanges events with the ledger's remote: takes what is new there, gives what is new here.
     fn sync(&self) -> Result<SyncReport, LedgerError>;
+}
+
+/// An event to append, and the bytes of the files that it names by their digests.
+#[derive(Clone, Copy, Debug)]
+pub struct Addition<'a> {
+    pub event: &'a Event,
+    pub files: &'a [&'a [u8]],
 }
 
 /// Who appends where.

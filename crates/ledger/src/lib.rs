@@ -47,8 +47,8 @@ pub use journal::{
     StreamError, StreamId,
 };
 pub use ledger::{
-    BytesError, Changes, Cut, Entry, FILE_BYTES_MAX, Head, Lane, Ledger, LedgerError, Quarantined,
-    Signed, SyncReport, merge,
+    Addition, BytesError, Changes, Cut, Entry, FILE_BYTES_MAX, Head, Lane, Ledger, LedgerError,
+    Quarantined, Signed, SyncReport, merge,
 };
 pub use memory::{MemoryJournal, MemoryLedger};
 pub use meta::{

@@ -60,6 +60,12 @@ pub enum Verb {
     Key(super::agree::KeyArgs),
     /// What the team agreed on for this repository
     Policy(super::agree::PolicyArgs),
+    /// The issues as cards in columns
+    Board(super::board::args::Board),
+    /// The tracker as one document, the same in every clone
+    Export(super::exchange::args::Export),
+    /// Take in the issues of another tracker, or of an export
+    Import(super::exchange::args::Import),
     /// Locks that hold between all clones
     Lock(super::lock::args::Lock),
     /// Exchange what the repository records with its remote

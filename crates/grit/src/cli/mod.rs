@@ -4,10 +4,12 @@ mod agree;
 mod approve;
 pub mod args;
 mod artifact;
+mod board;
 mod compact;
 mod deploy;
 mod doctor;
 mod edge;
+mod exchange;
 mod explain;
 mod files;
 mod history;
@@ -130,6 +132,9 @@ async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure
         Verb::Label(options) => agree::label(&options.verb, place, ui),
         Verb::Key(options) => agree::key(&options.verb, place, ui),
         Verb::Policy(options) => agree::policy(&options, place, ui),
+        Verb::Board(options) => board::run(&options, place, ui).await,
+        Verb::Export(options) => exchange::export(&options, place, ui),
+        Verb::Import(options) => exchange::import(&options, place, ui),
         Verb::Lock(options) => lock::run(&options.verb, place, ui).await,
         Verb::Deadline => lock::deadline::run(),
         Verb::Sync(options) => sync::run(&options, place, ui),

@@ -4,6 +4,7 @@ mod asking;
 mod attaching;
 mod demonstrating;
 mod env;
+mod exchanging;
 mod filling;
 mod indexing;
 mod initialising;

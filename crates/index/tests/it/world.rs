@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use grit_issues::{Dependency, DependencyKind, Draft, Event, Issues, Link, Priority};
 use grit_ledger::{
-    BytesError, Changes, Cut, Entry, Head, Hlc, Lane, Ledger, LedgerError, Quarantined, SyncReport,
-    split,
+    Addition, BytesError, Changes, Cut, Entry, Head, Hlc, Lane, Ledger, LedgerError, Quarantined,
+    SyncReport, split,
 };
 use grit_types::{Actor, Digest, EventId, Tenant};
 use proptest::prelude::*;
@@ -90,6 +90,14 @@ impl Ledger for Lanes {
         Ok(event.id())
     }
 
+    fn append_all(
+        &self,
+        lane: &Lane,
+        additions: &[Addition<'_>],
+    ) -> Result<Vec<EventId>, LedgerError> {
+        additions.iter().map(|one| self.append_with(lane, one.event, one.files)).collect()
+    }
+
     fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, BytesError> {
         Err(BytesError::Unknown(*digest))
     }
@@ -108,7 +116,8 @@ impl Ledger for Lanes {
                 match item.event.clone() {
                     Ok(event) => {
                         let id = event.id();
-                        changes.entries.push(Entry { lane, at, id, event });
+                        let signed = grit_ledger::Signed::Unchecked;
+                        changes.entries.push(Entry { lane, at, id, event, signed });
                     }
                     Err(reason) => changes.quarantined.push(Quarantined { lane, at, reason }),
                 }
@@ -251,10 +260,10 @@ fn payload(seed: &Seed, issues: &[EventId], ids: &[EventId]) -> Event {
     match seed.what {
         5 => Event::Retitled { issue, title: text, replaces },
         6 => Event::BodyEdited { issue, body: text, replaces, covers: seen },
-        7 | 8 => Event::Commented { issue, body: text },
+        7 | 8 => Event::Commented { issue, body: text, imported: None },
         9 => Event::CommentEdited { issue, comment, body: text, replaces },
         10 => Event::CommentDeleted { issue, comment, replaces },
-        11 | 12 => Event::Closed { issue, reason: text, replaces },
+        11 | 12 => Event::Closed { issue, reason: text, replaces, imported: None },
         13 => Event::Reopened { issue, replaces },
         14 => Event::Labelled { issue, label: name },
         15 => Event::Unlabelled { issue, label: name, removes: seen },

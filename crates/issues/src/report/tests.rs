@@ -79,7 +79,8 @@ fn an_old_message_does_not_undo_a_person() {
     let mut world = World::default();
     world.tell(&told(Condition::Wrong, "1"), KEEP);
     let id = world.only().id.clone();
-    world.append(&Event::Closed { issue: id, reason: String::new(), replaces: Default::default() });
+    let (reason, replaces) = (String::new(), Default::default());
+    world.append(&Event::Closed { issue: id, reason, replaces, imported: None });
     assert_eq!(world.tell(&told(Condition::Wrong, "1"), KEEP), Fate::Unchanged);
     assert_eq!(world.only().state, State::Closed);
 }

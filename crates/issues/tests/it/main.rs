@@ -1,6 +1,7 @@
 //! The tracker seen from outside.
 
 mod command;
+mod exchange;
 mod history;
 mod merge;
 mod query;

@@ -290,7 +290,12 @@ fn raw(clone: &mut Clone_, issue: usize, what: u8, seen: usize) {
     let any: BTreeSet<EventId> = ids.iter().rev().take(seen).cloned().collect();
     let comment = ids[seen % ids.len()].clone();
     clone.append(&match what {
-        0 => Event::Closed { issue, reason: String::new(), replaces: BTreeSet::new() },
+        0 => Event::Closed {
+            issue,
+            reason: String::new(),
+            replaces: BTreeSet::new(),
+            imported: None,
+        },
         1 => Event::Reopened { issue, replaces: any },
         2 => Event::CommentEdited { issue, comment, body: "raw".to_owned(), replaces: any },
         _ => Event::Retitled { issue, title: format!("raw {seen}"), replaces: any },

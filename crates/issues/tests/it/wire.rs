@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use grit_issues::{
-    Attachment, Date, Dependency, DependencyKind, Draft, Event, Issues, ItemRef, Link, Priority,
-    State,
+    Attachment, Date, Dependency, DependencyKind, Draft, Event, Imported, Issues, ItemRef, Link,
+    Priority, State,
 };
 use grit_ledger::{Hlc, canonical, split};
-use grit_types::{Digest, EventId};
+use grit_types::{Digest, EventId, Timestamp};
 
 use crate::world::envelope;
 
@@ -34,6 +34,11 @@ fn all() -> Vec<Event> {
     };
     let dependency = Dependency { kind: DependencyKind::DependsOn, on: id("other") };
     let item = ItemRef { text: "Run smoke tests".into(), ordinal: 2 };
+    let imported = Some(Imported {
+        key: "github:o/r#1".into(),
+        by: "bob".parse().unwrap(),
+        at: Timestamp::from_millis(1_000),
+    });
     let due: Option<Date> = Some("2026-12-01".parse().unwrap());
     let draft = Draft {
         title: "t".into(),
@@ -46,6 +51,7 @@ fn all() -> Vec<Event> {
         priority: Some(Priority::High),
         due,
         fingerprint: Some("f".into()),
+        imported: imported.clone().map(Box::new),
     };
     macro_rules! with {
         ($name:ident { $($field:ident $(: $value:expr)?),* }) => {
@@ -59,10 +65,10 @@ fn all() -> Vec<Event> {
         Event::Created(draft),
         with!(Retitled { title: "t".into(), replaces }),
         with!(BodyEdited { body: "b".into(), replaces, covers: ids() }),
-        with!(Commented { body: "c".into() }),
+        with!(Commented { body: "c".into(), imported }),
         with!(CommentEdited { comment, body: "c".into(), replaces }),
         with!(CommentDeleted { comment, replaces }),
-        with!(Closed { reason: "fixed".into(), replaces }),
+        with!(Closed { reason: "fixed".into(), replaces, imported }),
         with!(Reopened { replaces }),
         with!(Labelled { label: "l".into() }),
         with!(Unlabelled { label: "l".into(), removes }),
@@ -99,13 +105,13 @@ fn every_kind_is_written_as_it_was_published() {
         })
         .collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    issue.created {"assignees":["alice"],"body":"b","due":"2026-12-01","fingerprint":"f","key":"ci-1","labels":["l"],"milestone":"v2","priority":"high","template":"alert","title":"t"}
+    issue.created {"assignees":["alice"],"body":"b","due":"2026-12-01","fingerprint":"f","imported":{"at":1000,"by":"bob","key":"github:o/r#1"},"key":"ci-1","labels":["l"],"milestone":"v2","priority":"high","template":"alert","title":"t"}
     issue.retitled {"issue":"ISSUE","replaces":["SEEN"],"title":"t"}
     issue.body_edited {"body":"b","covers":["SEEN"],"issue":"ISSUE","replaces":["SEEN"]}
-    issue.commented {"body":"c","issue":"ISSUE"}
+    issue.commented {"body":"c","imported":{"at":1000,"by":"bob","key":"github:o/r#1"},"issue":"ISSUE"}
     issue.comment_edited {"body":"c","comment":"COMMENT","issue":"ISSUE","replaces":["SEEN"]}
     issue.comment_deleted {"comment":"COMMENT","issue":"ISSUE","replaces":["SEEN"]}
-    issue.closed {"issue":"ISSUE","reason":"fixed","replaces":["SEEN"]}
+    issue.closed {"imported":{"at":1000,"by":"bob","key":"github:o/r#1"},"issue":"ISSUE","reason":"fixed","replaces":["SEEN"]}
     issue.reopened {"issue":"ISSUE","replaces":["SEEN"]}
     issue.labelled {"issue":"ISSUE","label":"l"}
     issue.unlabelled {"issue":"ISSUE","label":"l","removes":["SEEN"]}
@@ -131,7 +137,8 @@ fn every_kind_is_written_as_it_was_published() {
 fn what_is_not_set_is_not_written() {
     let (_, data) = split(&Event::created("t", "b", ["l"])).unwrap();
     assert_eq!(canonical(&data), r#"{"body":"b","labels":["l"],"title":"t"}"#);
-    let closed = Event::Closed { issue: id("x"), reason: String::new(), replaces: BTreeSet::new() };
+    let (issue, replaces) = (id("x"), BTreeSet::new());
+    let closed = Event::Closed { issue, reason: String::new(), replaces, imported: None };
     let (_, data) = split(&closed).unwrap();
     assert_eq!(canonical(&data), format!(r#"{{"issue":"{}","reason":""}}"#, id("x")));
 }
@@ -185,6 +192,7 @@ fn the_shape_of_a_row_and_of_what_people_get_as_json() {
                 issue: issue.clone(),
                 reason: "done".into(),
                 replaces: [issue.clone()].into(),
+                imported: None,
             },
         ),
         envelope(
@@ -210,8 +218,8 @@ fn the_shape_of_a_row_and_of_what_people_get_as_json() {
         text
     };
     let record = issues.record(&issue).unwrap();
-    assert_eq!(grit_issues::RECORD_VERSION, 1);
-    insta::assert_snapshot!(named(serde_json::to_string(record).unwrap()), @r#"{"id":"E0","created":{"by":"alice","at":[1,0],"key":null,"template":null,"fingerprint":null},"latest":[4,0],"title":{"standing":[{"id":"E0","at":[1,0],"by":"alice","value":"t"}]},"body":{"standing":[{"id":"E0","at":[1,0],"by":"alice","value":{"text":"- [ ] one","covers":[]}}]},"state":{"standing":[{"id":"E1","at":[2,0],"by":"bob","value":{"state":"closed","reason":"done"}}],"replaced":["E0"]},"milestone":{"standing":[]},"priority":{"standing":[{"id":"E0","at":[1,0],"by":"alice","value":"high"}]},"due":{"standing":[]},"labels":{"members":[["l",{"removed":["E0"]}]]},"assignees":{"members":[]},"links":{"members":[]},"attachments":{"members":[]},"dependencies":{"members":[]},"comments":{"E1":{"said":["bob",[2,0]],"text":{"standing":[{"id":"E1","at":[2,0],"by":"bob","value":"done"}]}}},"items":[[{"text":"one"},{"standing":[{"id":"E2","at":[3,1],"by":"bob","value":true}]}]]}"#);
+    assert_eq!(grit_issues::RECORD_VERSION, 2);
+    insta::assert_snapshot!(named(serde_json::to_string(record).unwrap()), @r#"{"id":"E0","created":{"by":"alice","at":[1,0],"key":null,"template":null,"fingerprint":null},"latest":[4,0],"touched":4,"title":{"standing":[{"id":"E0","at":[1,0],"by":"alice","value":"t"}]},"body":{"standing":[{"id":"E0","at":[1,0],"by":"alice","value":{"text":"- [ ] one","covers":[]}}]},"state":{"standing":[{"id":"E1","at":[2,0],"by":"bob","value":{"state":"closed","reason":"done"}}],"replaced":["E0"]},"milestone":{"standing":[]},"priority":{"standing":[{"id":"E0","at":[1,0],"by":"alice","value":"high"}]},"due":{"standing":[]},"labels":{"members":[["l",{"removed":["E0"]}]]},"assignees":{"members":[]},"links":{"members":[]},"attachments":{"members":[]},"dependencies":{"members":[]},"comments":{"E1":{"said":["bob",[2,0]],"text":{"standing":[{"id":"E1","at":[2,0],"by":"bob","value":"done"}]}}},"items":[[{"text":"one"},{"standing":[{"id":"E2","at":[3,1],"by":"bob","value":true}]}]]}"#);
     insta::assert_snapshot!(named(serde_json::to_string_pretty(&record.issue()).unwrap()), @r#"
     {
       "id": "E0",

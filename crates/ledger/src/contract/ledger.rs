@@ -1,7 +1,7 @@
 use grit_types::Digest;
 
 use super::event;
-use crate::{BytesError, Changes, Cut, Lane, Ledger, LedgerError, merge};
+use crate::{Addition, BytesError, Changes, Cut, Event, Lane, Ledger, LedgerError, merge};
 
 /// Runs the whole contract against two empty ledgers that share a remote, and one without.
 pub fn ledger(ours: &dyn Ledger, theirs: &dyn Ledger, alone: &dyn Ledger) {
@@ -52,6 +52,7 @@ pub fn ledger(ours: &dyn Ledger, theirs: &dyn Ledger, alone: &dyn Ledger) {
     assert_eq!(merge(ours.read().expect("read")).len(), 5);
     assert!(matches!(alone.sync(), Err(LedgerError::NoRemote)));
     files(ours, theirs);
+    many(ours, theirs);
 }
 
 /// Bytes travel with their event.
@@ -68,6 +69,34 @@ fn files(ours: &dyn Ledger, theirs: &dyn Ledger) {
     }
     let other = Digest::of(b"nobody has these");
     assert!(matches!(ours.bytes(&other), Err(BytesError::Unknown(digest)) if digest == other));
+}
+
+/// Many at once keep their order, whether there are a few or hundreds, and bring their files.
+fn many(ours: &dyn Ledger, theirs: &dyn Ledger) {
+    let lane = Lane::Actor("us".into());
+    assert_eq!(ours.append_all(&lane, &[]).expect("append nothing"), []);
+    for (first, last) in [(100, 103), (200, 500)] {
+        let known = ours.since(&Cut::new()).expect("what is there").cut();
+        let events: Vec<_> = (first..last).map(event).collect();
+        let file = vec![u8::try_from(first).unwrap_or(0); 1_000];
+        let files = [file.as_slice()];
+        let with = |at: usize| if at == 1 { &files[..] } else { &[] };
+        let additions: Vec<_> = events
+            .iter()
+            .enumerate()
+            .map(|(at, event)| Addition { event, files: with(at) })
+            .collect();
+        let ids = ours.append_all(&lane, &additions).expect("append many");
+        assert_eq!(ids, events.iter().map(Event::id).collect::<Vec<_>>());
+        let next = ours.since(&known).expect("what came since");
+        assert_eq!(next.entries.iter().map(|entry| &entry.event).collect::<Vec<_>>(), {
+            events.iter().collect::<Vec<_>>()
+        });
+        ours.sync().expect("send them");
+        theirs.sync().expect("take them");
+        assert_eq!(ours.read().expect("read here"), theirs.read().expect("read there"));
+        assert_eq!(theirs.bytes(&Digest::of(&file)).expect("read there"), file);
+    }
 }
 
 fn subjects(changes: &Changes) -> Vec<&str> {

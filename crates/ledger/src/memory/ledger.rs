@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use grit_types::{Digest, EventId};
 
 use crate::{
-    BytesError, Changes, Cut, Entry, Event, Head, Lane, Ledger, LedgerError, Signed, SyncReport,
+    Addition, BytesError, Changes, Cut, Entry, Event, Head, Lane, Ledger, LedgerError, Signed,
+    SyncReport,
 };
 
 type Lanes = BTreeMap<String, Vec<Event>>;
@@ -47,6 +48,14 @@ impl Ledger for MemoryLedger {
         store.files.extend(files.iter().map(|bytes| (Digest::of(bytes), bytes.to_vec())));
         store.lanes.entry(lane.path()).or_default().push(event.clone());
         Ok(event.id())
+    }
+
+    fn append_all(
+        &self,
+        lane: &Lane,
+        additions: &[Addition<'_>],
+    ) -> Result<Vec<EventId>, LedgerError> {
+        additions.iter().map(|one| self.append_with(lane, one.event, one.files)).collect()
     }
 
     fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, BytesError> {

@@ -17,9 +17,8 @@ const SCHEMA_VERSION: u32 = 1;
 const BUSY_MAX: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Pages of 4 KiB in the log before they are copied into the file. Whoever opens the file alone
-/// reads the log first, so it is kept short.
-const LOG_PAGES_MAX: u32 = 128;
+/// Whoever opens the file alone reads its log first, so a longer one is copied into the file.
+const LOG_BYTES_MAX: u64 = 1 << 20;
 
 /// SQLite's own choice.
 const PAGE_BYTES: u64 = 4096;
@@ -136,8 +135,9 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "cache_size", CACHE)?;
     connection.pragma_update(None, "cell_size_check", true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
-    // The last one to close would copy the whole log and sync it, at every command.
+    // Both the commit and the last one to close would copy the log and sync it, at every command,
+    // and neither begins the log anew when the next process writes: see `shorten_log`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(())
 }
@@ -155,6 +155,19 @@ fn make_file(connection: &mut Connection) -> rusqlite::Result<()> {
             Err(error) => return Err(error),
             Ok(()) => return make(connection),
         }
+    }
+}
+
+/// Copies the log into the file and empties it, once it is long and nobody else needs it.
+pub(crate) fn shorten_log(connection: &Connection) {
+    let name = connection.path().map(|path| format!("{path}-wal")).unwrap_or_default();
+    if fs::metadata(name).is_ok_and(|about| about.len() > LOG_BYTES_MAX) {
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let quick = connection.busy_timeout(Duration::ZERO);
+        let shortened = quick.and_then(|()| connection.query_row(sql, [], |_| Ok(())));
+        let shortened = connection.busy_timeout(BUSY_MAX).and(shortened);
+        // A later writer does it; until then it is read whole.
+        let _ = shortened.inspect_err(|error| tracing::debug!(%error, "the log stays long"));
     }
 }
 

@@ -8,6 +8,7 @@ use grit_ledger::{Changes, Cut, Entry, Ledger};
 use grit_types::{Digest, IssueId};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use crate::file::shorten_log;
 use crate::{IndexError, row};
 
 pub(crate) type Done = Result<(), IndexError>;
@@ -37,6 +38,7 @@ pub(crate) fn refresh(
         take(&transaction, &changes)?;
     }
     transaction.commit()?;
+    shorten_log(connection);
     Ok(true)
 }
 

@@ -15,6 +15,9 @@ const MARKS_MAX: usize = 3;
 /// assert_eq!(grit_issues::shown("a long title", 7), "a long…");
 /// ```
 pub fn shown(text: &str, max: usize) -> String {
+    if text.len() <= max && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let mut pieces = pieces(text, false);
     let mut line = String::new();
     let mut width = 0;

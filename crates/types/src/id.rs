@@ -156,7 +156,7 @@ fn base32(bytes: &[u8]) -> String {
 impl FromStr for EventId {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        if text.len() == 52 && text.bytes().all(|b| BASE32.contains(&b)) {
+        if text.len() == 52 && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7')) {
             return Ok(Self(text.to_owned()));
         }
         Err(IdError { text: text.to_owned(), wanted: "an event id" })

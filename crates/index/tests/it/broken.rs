@@ -249,3 +249,16 @@ fn many_at_once_agree() {
     assert_eq!(desk.count(), 320);
     assert_eq!(desk.check(), Health::Whole);
 }
+
+#[test]
+fn the_log_stays_short_however_many_processes_write() {
+    let desk = Desk::new();
+    let log = desk.path().with_extension("db-wal");
+    for number in 0..60 {
+        desk.ledger.push("a/2", created(&format!("later {number}"), START));
+        drop(desk.open());
+        let bytes = fs::metadata(&log).unwrap().len();
+        assert!(bytes < 2 << 20, "{bytes} bytes after {number}");
+    }
+    assert_eq!(desk.count(), 260);
+}

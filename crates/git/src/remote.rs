@@ -29,6 +29,52 @@ pub(crate) fn fetch(git_dir: &Path, remote: &str, timeout: Duration) -> Git {
         .operand(remote)
 }
 
+/// What the remote has below `folder`: lines `ID TAB REF`.
+pub(crate) fn list(
+    git_dir: &Path,
+    remote: &str,
+    folder: &str,
+    timeout: Duration,
+) -> Result<String, GitError> {
+    let listed = Git::new("ls-remote")
+        .repository(git_dir)
+        .flag("--refs")
+        .timeout(timeout)
+        .operand(remote)
+        .operand(format!("{folder}/*"))
+        .run()?;
+    Ok(String::from_utf8_lossy(&listed.stdout).into_owned())
+}
+
+/// Whether a fetch failed because of what an object holds.
+///
+/// Git checks what it fetches, and takes all of it or nothing: where one ref is bad, the others are
+/// had only by [`fetch_apart`].
+pub(crate) fn is_bad_object(stderr: &str) -> bool {
+    stderr.contains("fsck error")
+}
+
+/// Fetches refspecs each by itself, and answers those that failed, with git's reason.
+///
+/// # Errors
+/// Git ended without a word, or could not be started: nothing is known of the rest.
+pub(crate) fn fetch_apart<T>(
+    git_dir: &Path,
+    remote: &str,
+    timeout: Duration,
+    refspecs: impl IntoIterator<Item = (T, String)>,
+) -> Result<Vec<(T, GitError)>, GitError> {
+    let mut failed = Vec::new();
+    for (what, refspec) in refspecs {
+        match fetch(git_dir, remote, timeout).operand(refspec).run() {
+            Ok(_) => {}
+            Err(error @ GitError::Failed { .. }) => failed.push((what, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(failed)
+}
+
 /// A push of the refs it is given and nothing else, which says what became of each.
 pub(crate) fn push(git_dir: &Path, remote: &str, timeout: Duration) -> Git {
     Git::new("push")

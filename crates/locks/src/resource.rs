@@ -64,6 +64,11 @@ impl Resource {
         Digest::of(self.text.as_bytes()).hex()[..KEY_LEN].to_owned()
     }
 
+    /// Whether it conflicts with every lock that another clone holds.
+    pub fn excludes_all(&self) -> bool {
+        self.kind() == "repo"
+    }
+
     /// Whether both cannot be held at once; `same_clone` says that one clone would hold both.
     ///
     /// Symmetric. A resource conflicts with itself: who holds it is the lease, not the clone.

@@ -1,7 +1,5 @@
-//! Fetching lanes each by itself, where git refuses an object of one of them.
-//!
-//! Git checks what it fetches, and takes all of it or nothing: without this, one hostile commit in
-//! one lane would keep everybody from everything.
+//! Fetching lanes each by itself, where git refuses an object of one of them: one hostile commit in
+//! one lane must not keep everybody from everything.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +11,6 @@ use super::{GitLedger, is_lane, storage};
 use crate::error::Reading;
 use crate::{Git, GitError, refs, remote};
 
-/// Whether a fetch failed because of what an object holds.
-pub(super) fn is_bad_object(stderr: &str) -> bool {
-    stderr.contains("fsck error")
-}
-
 impl GitLedger {
     /// Fetches each lane that moved, and answers what is wrong with the first that cannot be taken.
     pub(super) fn fetch_apart(
@@ -28,24 +21,21 @@ impl GitLedger {
         let listed = self.list(remote)?;
         let failed = |error| storage("read what was fetched", error);
         let (theirs, here) = (self.there(), tracking(remote));
-        let mut bad = None;
+        let mut moved = Vec::new();
         for (lane, tip) in &listed {
             let name: RefName =
                 format!("{here}/{lane}").parse().reading(|| lane.clone()).map_err(failed)?;
             let known = refs::read(self.repository.common_dir(), &name).map_err(failed)?;
-            if (!audit && lane.starts_with(AUDIT)) || known.as_ref() == Some(tip) {
-                continue;
+            if (audit || !lane.starts_with(AUDIT)) && known.as_ref() != Some(tip) {
+                moved.push((lane, format!("+{theirs}/{lane}:{here}/{lane}")));
             }
-            let fetch = remote::fetch(self.repository.git_dir(), remote, self.timeout)
-                .operand(format!("+{theirs}/{lane}:{here}/{lane}"));
-            match fetch.run() {
-                Ok(_) => {}
-                Err(error @ GitError::Failed { .. }) => {
-                    tracing::warn!(lane, %error, "a lane of the remote is not taken");
-                    bad.get_or_insert(storage(&format!("take lane {lane}"), error));
-                }
-                Err(error) => return Err(unreachable(remote, error)),
-            }
+        }
+        let refused = remote::fetch_apart(self.repository.git_dir(), remote, self.timeout, moved)
+            .map_err(|error| unreachable(remote, error))?;
+        let mut bad = None;
+        for (lane, error) in refused {
+            tracing::warn!(lane, %error, "a lane of the remote is not taken");
+            bad.get_or_insert(storage(&format!("take lane {lane}"), error));
         }
         for lane in self.tips(&here).map_err(failed)?.into_keys() {
             if !listed.contains_key(&lane) && (audit || !lane.starts_with(AUDIT)) {
@@ -57,15 +47,8 @@ impl GitLedger {
 
     fn list(&self, remote: &str) -> Result<BTreeMap<String, CommitId>, LedgerError> {
         let theirs = self.there();
-        let listed = Git::new("ls-remote")
-            .repository(self.repository.git_dir())
-            .flag("--refs")
-            .timeout(self.timeout)
-            .operand(remote)
-            .operand(format!("{theirs}/*"))
-            .run()
+        let text = remote::list(self.repository.git_dir(), remote, &theirs, self.timeout)
             .map_err(|error| unreachable(remote, error))?;
-        let text = String::from_utf8_lossy(&listed.stdout);
         let lane = |line: &str| {
             let (id, name) = line.split_once('\t')?;
             let lane = name.strip_prefix(&theirs)?.strip_prefix('/')?;

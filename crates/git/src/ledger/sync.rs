@@ -17,7 +17,7 @@ use super::chain::{Relation, relation};
 use super::entry::Entry;
 use super::push::Verdict;
 use super::shared::{Shared, TRIES_MAX};
-use super::{GitLedger, KINDS, apart, is_lane, is_lane_name, storage};
+use super::{GitLedger, KINDS, is_lane, is_lane_name, storage};
 use crate::durable::sync_changed;
 use crate::error::Reading;
 use crate::filelock::FileLock;
@@ -224,7 +224,7 @@ impl GitLedger {
         }
         let bad = match fetch.run() {
             Ok(_) => None,
-            Err(GitError::Failed { stderr, .. }) if apart::is_bad_object(&stderr) => {
+            Err(GitError::Failed { stderr, .. }) if remote::is_bad_object(&stderr) => {
                 self.fetch_apart(remote, audit)?
             }
             Err(error) => return Err(unreachable(remote, error)),

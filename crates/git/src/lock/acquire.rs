@@ -17,6 +17,7 @@ use super::kept::Kept;
 use super::place::{Move, Place, Published};
 use super::sight::Counted;
 use super::{Ask, Grant, LockError, Locks, record};
+use crate::GitError;
 
 /// How often one attempt starts again because others asked at the same moment.
 const RACES_MAX: u32 = 8;
@@ -160,7 +161,7 @@ impl<'a> Attempt<'a> {
                 let mut board = Board::look(self.locks, self.place)?;
                 match self.own(&mut board)? {
                     Some(own) => self.verify(board, own),
-                    None => Ok(Round::Race),
+                    None => self.unanswered(error),
                 }
             }
         }
@@ -224,6 +225,16 @@ impl<'a> Attempt<'a> {
             return Ok(());
         }
         Err(LockError::Rejected { remote: self.place.name().to_owned(), why })
+    }
+
+    /// A request whose answer was lost, and which did not get through; a remote that lets everybody
+    /// look and nobody push may answer each so.
+    fn unanswered(&mut self, error: GitError) -> Result<Round, LockError> {
+        self.refusals += 1;
+        if self.refusals < REFUSALS_MAX {
+            return Ok(Round::Race);
+        }
+        Err(super::place::unreachable(self.place.name(), error))
     }
 
     /// Whether what was published is still there, and nothing that excludes it is.

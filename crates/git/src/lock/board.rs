@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use grit_locks::{Lease, Moment, Resource, Rules, Standing, standing};
 use grit_types::{CommitId, RefName};
 
-use super::place::{Place, Tips};
+use super::place::{Found, Place, Tips};
 use super::sight::{Counted, Look, Sight};
 use super::{LockError, Locks, record};
 use crate::GitError;
@@ -22,9 +22,21 @@ pub(super) struct Entry {
 /// What a look showed.
 pub(super) struct Board {
     pub(super) entries: BTreeMap<String, Entry>,
-    damaged: BTreeMap<String, (RefName, Cause)>,
+    damaged: Damaged,
+    refused: BTreeMap<String, Refused>,
     rules: Rules,
     unseen: Moment,
+}
+
+/// A lock that git did not take over. Nobody has it by that record, as no Grit writes such a one; who
+/// had it before may believe to have it still.
+struct Refused {
+    name: RefName,
+    /// Its ref, there.
+    tip: CommitId,
+    /// What was locked, where an earlier record has told this clone.
+    resource: Option<Resource>,
+    source: GitError,
 }
 
 /// A lease that is in the way of another.
@@ -39,8 +51,9 @@ impl Board {
         // Two looks at once would stand in each other's way at the refs, and forget each other.
         let _one_at_a_time = place.alone()?;
         let look = Look { counted: Counted::now(), wall: locks.clock.now() };
-        let (tips, rewound) = place.fetch()?;
-        let (leases, damaged) = read(place, tips, &rewound)?;
+        let mut found = place.fetch()?;
+        let refused = refused(place, &mut found)?;
+        let (leases, damaged) = read(place, found.tips, &found.rewound)?;
         let path = locks.shelf().folder().join("sight.json");
         let before = Sight::read(&path, place.name());
         let (now, wall) = (Counted::now(), locks.clock.now());
@@ -55,6 +68,7 @@ impl Board {
         Ok(Self {
             entries: entries.collect(),
             damaged,
+            refused,
             rules: locks.settings.rules,
             unseen: sight.moment("", wall, &now, trusted),
         })
@@ -62,8 +76,11 @@ impl Board {
 
     /// The last record of a lock; an error where there is something else.
     pub(super) fn entry(&mut self, key: &str) -> Result<Option<&Entry>, LockError> {
-        match self.damaged.remove(key) {
-            Some((name, source)) => Err(LockError::Damaged { name: name.to_string(), source }),
+        if let Some((name, source)) = self.damaged.remove(key) {
+            return Err(LockError::Damaged { name: name.to_string(), source });
+        }
+        match self.refused.remove(key) {
+            Some(refused) => Err(refused.into()),
             None => Ok(self.entries.get(key)),
         }
     }
@@ -80,7 +97,8 @@ impl Board {
     /// The leases of other resources that conflict with `resource` for this clone: one that holds
     /// against it, and those that are over.
     ///
-    /// What cannot be read may be in the way, so it is an error.
+    /// What cannot be read may be in the way, so it is an error. So is what git refuses, where it
+    /// was known to be in the way, or anything would be.
     pub(super) fn conflicts(
         &mut self,
         resource: &Resource,
@@ -88,6 +106,14 @@ impl Board {
     ) -> Result<(Option<InTheWay>, Vec<Entry>), LockError> {
         if let Some((_, (name, source))) = self.damaged.pop_first() {
             return Err(LockError::Damaged { name: name.to_string(), source });
+        }
+        let is_in_the_way = |_: &String, refused: &mut Refused| match &refused.resource {
+            Some(other) => resource.conflicts_with(other, false),
+            None => resource.excludes_all(),
+        };
+        let refused = self.refused.extract_if(.., is_in_the_way).next();
+        if let Some((_, refused)) = refused {
+            return Err(refused.into());
         }
         let mut over = Vec::new();
         for entry in self.entries.values().filter(|entry| entry.lease.resource != *resource) {
@@ -113,8 +139,15 @@ impl Board {
             let others = tips.filter(|(other, _)| *other != key);
             others.map(|(key, tip)| (key.clone(), tip.clone())).collect()
         };
-        let mut ours = self.entries.iter().map(|(key, entry)| (key, &entry.tip));
+        let refused = self.refused.iter().map(|(key, refused)| (key, &refused.tip));
+        let mut ours = self.entries.iter().map(|(key, entry)| (key, &entry.tip)).chain(refused);
         self.damaged.is_empty() && others(&mut ours) == others(&mut tips.iter())
+    }
+}
+
+impl From<Refused> for LockError {
+    fn from(refused: Refused) -> Self {
+        Self::Damaged { name: refused.name.to_string(), source: refused.source.into() }
     }
 }
 
@@ -136,4 +169,17 @@ fn read(place: &Place<'_>, tips: Tips, rewound: &[String]) -> Result<(Leases, Da
         damaged.insert(key.clone(), (place.ref_name(key)?, error.into()));
     }
     Ok((leases, damaged))
+}
+
+/// Takes those that git refused out of what was found.
+fn refused(place: &Place<'_>, found: &mut Found) -> Result<BTreeMap<String, Refused>, GitError> {
+    let repository = place.repository.local();
+    let mut refused = BTreeMap::new();
+    for (key, (tip, source)) in std::mem::take(&mut found.refused) {
+        let seen = found.tips.remove(&key);
+        let lease = seen.and_then(|seen| record::read(&repository, &seen, &key).ok());
+        let (name, resource) = (place.ref_name(&key)?, lease.map(|lease| lease.resource));
+        refused.insert(key, Refused { name, tip, resource, source });
+    }
+    Ok(refused)
 }

@@ -11,7 +11,7 @@ use crate::error::Reading;
 use crate::filelock::FileLock;
 use crate::refs::{self, RefWriter};
 use crate::repository::commit_id;
-use crate::{Git, GitError, Output, Repository, remote};
+use crate::{GitError, Output, Repository, remote};
 
 /// How often refs are read again that git packs at the same moment.
 const READS_MAX: usize = 5;
@@ -21,6 +21,17 @@ const CHAIN_MAX: usize = 100_000;
 
 /// The last record of each lock, by the lock's key.
 pub(super) type Tips = BTreeMap<String, CommitId>;
+
+/// What a look at a place found.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) tips: Tips,
+    /// Locks whose history there is not the one that was seen before.
+    pub(super) rewound: Vec<String>,
+    /// Locks of which git takes nothing over because of what an object holds: what their refs are
+    /// there, and git's reason. In `tips` they are as they were seen before.
+    pub(super) refused: BTreeMap<String, (CommitId, GitError)>,
+}
 
 /// A lock's ref that moves, or none of those that move together does.
 #[derive(Clone, Debug)]
@@ -68,11 +79,15 @@ impl Place<'_> {
         name.parse().reading(|| format!("the name of lock ref `{name}`"))
     }
 
-    /// Takes the records over that are there, and answers the last of each lock; and those locks
-    /// whose history there is not the one that was seen before.
-    pub(super) fn fetch(&self) -> Result<(Tips, Vec<String>), LockError> {
-        let Some(remote) = &self.remote else { return Ok((self.tips(&self.refs)?, Vec::new())) };
+    /// Takes the records over that are there.
+    pub(super) fn fetch(&self) -> Result<Found, LockError> {
+        let Some(remote) = &self.remote else {
+            return Ok(Found { tips: self.tips(&self.refs)?, ..Found::default() });
+        };
         let mut output = self.fetch_once(remote)?;
+        if remote::is_bad_object(&output.stderr) {
+            return self.fetch_apart(remote);
+        }
         if output.code == Some(1) {
             // A ref was not taken over: a dead git has left its lock, or the history is another.
             self.repository.clear_stale_locks()?;
@@ -80,18 +95,50 @@ impl Place<'_> {
         }
         let tips = self.tips(&tracking(remote))?;
         match output.code {
-            Some(0) => Ok((tips, Vec::new())),
-            Some(1) => self.sorted_out(tips),
+            Some(0) => Ok(Found { tips, ..Found::default() }),
+            Some(1) => self.sorted_out(tips, BTreeMap::new()),
             _ => Err(unreachable(remote, output.into_failure("fetch"))),
         }
     }
 
+    /// Takes over each lock that moved, but for those that git refuses.
+    fn fetch_apart(&self, remote: &str) -> Result<Found, LockError> {
+        let (listed, here) = (self.list()?, tracking(remote));
+        let known = self.tips(&here)?;
+        let moved = listed.iter().filter(|(key, tip)| known.get(*key) != Some(*tip));
+        let refspecs = moved.map(|moved| (moved, format!("{}/{1}:{here}/{1}", self.refs, moved.0)));
+        let started = SystemTime::now();
+        let git_dir = self.repository.git_dir();
+        let failed = remote::fetch_apart(git_dir, remote, self.timeout, refspecs)
+            .map_err(|error| unreachable(remote, error))?;
+        sync_changed(&self.repository.objects(), started)?;
+        let mut refused = BTreeMap::new();
+        for ((key, tip), error) in failed {
+            match &error {
+                GitError::Failed { stderr, .. } if remote::is_bad_object(stderr) => {
+                    tracing::warn!(key, %error, "a lock of the remote is not taken");
+                    refused.insert(key.clone(), (tip.clone(), error));
+                }
+                GitError::Failed { code: Some(1), .. } => {}
+                _ => return Err(unreachable(remote, error)),
+            }
+        }
+        self.sorted_out(self.tips(&here)?, refused)
+    }
+
     /// Of refs that a fetch did not move: those whose history goes on from what was seen are taken
     /// all the same, the others are another history.
-    fn sorted_out(&self, mut tips: Tips) -> Result<(Tips, Vec<String>), LockError> {
+    fn sorted_out(
+        &self,
+        mut tips: Tips,
+        refused: BTreeMap<String, (CommitId, GitError)>,
+    ) -> Result<Found, LockError> {
         let repository = self.repository.local();
         let mut rewound = Vec::new();
         for (key, there) in self.list()? {
+            if refused.contains_key(&key) {
+                continue;
+            }
             let seen = tips.get(&key).cloned();
             let goes_on = seen
                 .as_ref()
@@ -102,7 +149,7 @@ impl Place<'_> {
                 rewound.push(key);
             }
         }
-        Ok((tips, rewound))
+        Ok(Found { tips, rewound, refused })
     }
 
     /// The right to move what is kept of the remote's refs, among the processes of this clone.
@@ -125,15 +172,8 @@ impl Place<'_> {
     /// What is there now, without taking anything over.
     pub(super) fn list(&self) -> Result<Tips, LockError> {
         let Some(remote) = &self.remote else { return Ok(self.tips(&self.refs)?) };
-        let output = Git::new("ls-remote")
-            .repository(self.repository.git_dir())
-            .flag("--refs")
-            .timeout(self.timeout)
-            .operand(remote)
-            .operand(format!("{}/*", self.refs))
-            .run()
+        let text = remote::list(self.repository.git_dir(), remote, &self.refs, self.timeout)
             .map_err(|error| unreachable(remote, error))?;
-        let text = String::from_utf8_lossy(&output.stdout);
         listed(&text, &self.refs).map_err(|line| {
             let error = std::io::Error::other(format!("`{line}` is no ref"));
             unreachable(

@@ -435,6 +435,46 @@ fn what_is_no_record_is_never_passed_over() {
     assert!(matches!(refused, Err(LockError::Damaged { .. })), "{refused:?}");
 }
 
+#[track_caller]
+fn spoiled<T: std::fmt::Debug>(result: Result<T, LockError>, name: &str) {
+    let Err(LockError::Damaged { name: told, source }) = result else { panic!("{result:?}") };
+    assert!(told.ends_with(&resource(name).key()), "{told}");
+    assert!(source.to_string().contains("fsck error"), "{source}");
+}
+
+#[test]
+fn a_record_that_git_refuses_stops_only_what_it_may_exclude() {
+    let team = Team::new();
+    let (ada, bob) = (team.member("ada", &[]), team.member("bob", &[]));
+    let (deploy, source) = (resource("deploy:production"), resource("path:src"));
+    ada.acquire(deploy.as_str(), 60).unwrap();
+    team.spoil(&format!("refs/grit/lock/{}", deploy.key()));
+    // Ada has seen what it was, Bob has not.
+    for member in [&ada, &bob] {
+        spoiled(member.acquire("deploy:production", 60), "deploy:production");
+        spoiled(member.locks.status(Some(&deploy)), "deploy:production");
+        spoiled(member.acquire("repo:release", 60), "deploy:production");
+    }
+    spoiled(ada.locks.renew(&deploy, None), "deploy:production");
+    assert_eq!(bob.acquire("deploy:staging", 60).unwrap().lease.fence, Fence(1));
+    assert_eq!(held_by(ada.acquire("deploy:staging", 60)), "bob");
+    bob.locks.release(&resource("deploy:staging")).unwrap();
+    assert_eq!(ada.acquire("deploy:staging", 60).unwrap().lease.fence, Fence(2));
+    assert_eq!(bob.locks.status(None).unwrap().len(), 1, "the others are shown");
+    // What is known to be in the way still is.
+    ada.acquire("path:src", 60).unwrap();
+    bob.locks.status(None).unwrap();
+    team.spoil(&format!("refs/grit/lock/{}", source.key()));
+    spoiled(bob.acquire("path:src/a", 60), "path:src");
+    bob.acquire("path:docs", 60).unwrap();
+    for lock in [&deploy, &source] {
+        let name = format!("refs/grit/lock/{}", lock.key());
+        git(&team.remote(), &["update-ref", "-d", &name]);
+    }
+    ada.locks.release(&deploy).unwrap_err();
+    bob.acquire("issue:1", 60).unwrap();
+}
+
 #[test]
 fn a_ref_that_cannot_be_kept_here_is_believed_as_the_remote_has_it() {
     let team = Team::new();

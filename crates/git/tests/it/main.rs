@@ -54,6 +54,16 @@ impl Team {
         self.folder.path().join("remote.git")
     }
 
+    /// Has this ref of the remote be a commit that git refuses to fetch.
+    fn spoil(&self, name: &str) {
+        let (remote, file) = (self.remote(), self.folder.path().join("spoiled"));
+        let tree = git(&remote, &["hash-object", "-t", "tree", "-w", "/dev/null"]);
+        let text = format!("tree {tree}\nauthor nobody\ncommitter nobody\n\nx\n");
+        std::fs::write(&file, text).unwrap();
+        let args = ["hash-object", "-t", "commit", "-w", "--literally", file.to_str().unwrap()];
+        git(&remote, &["update-ref", name, &git(&remote, &args)]);
+    }
+
     fn clone(&self, name: &str) -> GitLedger {
         git(self.folder.path(), &["clone", "--quiet", "remote.git", name]);
         self.ledger(name)

@@ -126,12 +126,7 @@ fn an_object_that_git_refuses_stops_no_other_lane() {
     theirs.append(&lane("them"), &event("them", 1)).unwrap();
     theirs.sync().unwrap();
     let remote = team.remote();
-    let tree = git(&remote, &["hash-object", "-t", "tree", "-w", "/dev/null"]);
-    let file = team.folder.path().join("bad");
-    fs::write(&file, format!("tree {tree}\nauthor nobody\ncommitter nobody\n\nx\n")).unwrap();
-    let args = ["hash-object", "-t", "commit", "-w", "--literally", file.to_str().unwrap()];
-    let bad = git(&remote, &args);
-    git(&remote, &["update-ref", "refs/grit/a/bad", &bad]);
+    team.spoil("refs/grit/a/bad");
     ours.append(&lane("us"), &event("us", 2)).unwrap();
     for number in 3..5 {
         let told = ours.sync();

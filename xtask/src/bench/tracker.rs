@@ -105,7 +105,7 @@ impl Side {
     fn command(&self, program: &Path, folder: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(folder).env("HOME", &self.home).env("GIT_CONFIG_NOSYSTEM", "1");
-        command.env_remove("CI").env("GRITE_HOME", &self.home).stdin(Stdio::null());
+        command.env_remove("CI").stdin(Stdio::null());
         command
     }
 

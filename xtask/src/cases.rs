@@ -2,8 +2,9 @@
 //!
 //! A suite is an example of the crate that owns the engine. It is given one folder, reads everything in it,
 //! prints each failure with what was expected and seen, and ends with `NAME: P passed, F failed, S skipped`.
-//! What asks the whole binary is a module here, and reads the pages beside the folder of cases.
+//! What asks the whole binary is a module here.
 
+mod github;
 mod seed;
 
 use std::{
@@ -27,19 +28,37 @@ const PAGES: &str = "seeds";
 
 struct Suite {
     name: &'static str,
-    engine: Engine,
+    /// Below the folder of cases; none: it reads the pages beside that.
+    folder: Option<&'static str>,
+    engines: &'static [Engine],
 }
 
 enum Engine {
-    /// For the cases in the folder of the suite's name.
-    Example { package: &'static str, example: &'static str },
-    /// For a page that says how the binary is used.
-    Page(fn(&Repo, &Path) -> Result<Score>),
+    /// A crate's example `cases`, for what asks that crate alone.
+    Example { package: &'static str, suites: &'static [&'static str] },
+    /// For what asks the whole binary.
+    Binary(fn(&Repo, &Path) -> Result<Score>),
 }
 
 const SUITES: &[Suite] = &[
-    Suite { name: "dora", engine: Engine::Example { package: "grit-insight", example: "cases" } },
-    Suite { name: "seed", engine: Engine::Page(seed::run) },
+    Suite {
+        name: "dora",
+        folder: Some("dora"),
+        engines: &[Engine::Example { package: "grit-insight", suites: &[] }],
+    },
+    Suite {
+        name: "github",
+        folder: Some("pipelines/github"),
+        engines: &[
+            Engine::Example {
+                package: "grit-pipeline",
+                suites: &["expressions", "interpolation", "filters"],
+            },
+            Engine::Example { package: "grit-dialect", suites: &["github-parse"] },
+            Engine::Binary(github::run),
+        ],
+    },
+    Suite { name: "seed", folder: None, engines: &[Engine::Binary(seed::run)] },
 ];
 
 /// How many cases came out how.
@@ -99,7 +118,10 @@ pub fn try_suites(repo: &Repo, which: &Which) -> Result<Outcome> {
     };
     let Some(folder) = env::var_os(FOLDER) else { return Ok(Outcome::NotRun) };
     let folder = repo.root().join(folder);
-    let subfolders = subfolders(&folder)?;
+    let unread = match which {
+        Which::All => unread(&folder)?,
+        Which::One(_) => Vec::new(),
+    };
     let (mut score, mut red) = (Score::default(), Vec::new());
     for suite in suites {
         match try_suite(repo, suite, &folder)? {
@@ -110,9 +132,23 @@ pub fn try_suites(repo: &Repo, which: &Which) -> Result<Outcome> {
             None => red.push(suite.name),
         }
     }
-    let is_unread =
-        |name: &String| *which == Which::All && SUITES.iter().all(|suite| suite.name != name);
-    Ok(Outcome::Ran { score, red, unread: subfolders.into_iter().filter(is_unread).collect() })
+    Ok(Outcome::Ran { score, red, unread })
+}
+
+/// The folders that no suite reads: of one in which some are read, the others in it.
+fn unread(folder: &Path) -> Result<Vec<String>> {
+    let read: Vec<&str> = SUITES.iter().filter_map(|suite| suite.folder).collect();
+    let mut unread = Vec::new();
+    for name in subfolders(folder)? {
+        if read.iter().any(|read| read.starts_with(&format!("{name}/"))) {
+            let inner = subfolders(&folder.join(&name))?;
+            unread.extend(inner.into_iter().map(|inner| format!("{name}/{inner}")));
+        } else {
+            unread.push(name);
+        }
+    }
+    unread.retain(|name| !read.contains(&name.as_str()));
+    Ok(unread)
 }
 
 fn suite(name: &str) -> Result<&'static Suite> {
@@ -123,7 +159,7 @@ fn suite(name: &str) -> Result<&'static Suite> {
         .with_context(|| format!("no suite `{name}`; there are {}", known()))
 }
 
-fn subfolders(folder: &PathBuf) -> Result<Vec<String>> {
+fn subfolders(folder: &Path) -> Result<Vec<String>> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("{FOLDER} names {}", folder.display()))?;
     let mut names = Vec::new();
@@ -140,20 +176,33 @@ fn subfolders(folder: &PathBuf) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// `None`: the suite broke off, or ran nothing, which is no success.
+/// `None`: a part of the suite broke off, or ran nothing, which is no success.
 fn try_suite(repo: &Repo, suite: &Suite, folder: &Path) -> Result<Option<Score>> {
+    let at = match suite.folder {
+        Some(name) => folder.join(name),
+        None => pages(folder)?,
+    };
+    if !at.is_dir() {
+        bail!("{FOLDER} has no folder for `{}`: {}", suite.name, at.display());
+    }
+    let (mut sum, mut whole) = (Score::default(), true);
+    for engine in suite.engines {
+        match try_engine(repo, engine, &at)? {
+            Some(score) => sum += score,
+            None => whole = false,
+        }
+    }
+    Ok(whole.then_some(sum))
+}
+
+fn try_engine(repo: &Repo, engine: &Engine, folder: &Path) -> Result<Option<Score>> {
     let ran = |score: &Score| score.passed + score.failed > 0;
-    match suite.engine {
-        Engine::Page(run) => Ok(Some(run(repo, &pages(folder)?)?).filter(ran)),
-        Engine::Example { package, example } => {
-            let folder = folder.join(suite.name);
-            if !folder.is_dir() {
-                bail!("{FOLDER} has no folder `{}`", suite.name);
-            }
+    match engine {
+        Engine::Binary(run) => Ok(Some(run(repo, folder)?).filter(ran)),
+        Engine::Example { package, suites } => {
             let package = format!("--package={package}");
-            let example = format!("--example={example}");
-            let args = ["run", "--quiet", &package, &example, "--"];
-            let told = shell::tee(repo.cargo(&args).arg(folder))?;
+            let args = ["run", "--quiet", &package, "--example=cases", "--"];
+            let told = shell::tee(repo.cargo(&args).args(*suites).arg(folder))?;
             let score = score(&told.stdout).filter(ran);
             Ok(score.filter(|score| told.status.success() || score.failed > 0))
         }

@@ -1,6 +1,7 @@
 //! Reading what a commit says of itself: its pipelines, and its `grit.yaml`.
 
 use grit_diag::{Diagnostics, Source as Text, render};
+use grit_dialect::github;
 use grit_pipeline::plan::Plan;
 use grit_rollout::config::{self, Config, IssuesConfig};
 use grit_types::CommitId;
@@ -34,13 +35,40 @@ pub fn read(source: &dyn Source, at: &RepoId, commit: &CommitId) -> Result<Found
         let path = format!("{WORKFLOWS}/{name}");
         let Some(bytes) = source.read(at, commit, &path)? else { continue };
         let text = Text::new(path, String::from_utf8_lossy(&bytes).into_owned());
-        let (plan, diagnostics) = grit_dialect::github::read_source(&text);
+        let (mut plan, mut diagnostics) = github::read_source(&text);
+        if let Some(plan) = plan.as_mut().filter(|_| !diagnostics.has_errors()) {
+            let called = linked(source, at, commit, plan, &mut diagnostics)?;
+            found.problems.extend(called.iter().filter(|d| d.has_errors()).map(rendered));
+        }
         match plan {
             Some(plan) if !diagnostics.has_errors() => found.plans.push(plan),
             _ => found.problems.push(rendered(&diagnostics)),
         }
     }
     Ok(found)
+}
+
+/// Reads the workflows of the commit that the plan calls.
+fn linked(
+    source: &dyn Source,
+    at: &RepoId,
+    commit: &CommitId,
+    plan: &mut Plan,
+    diagnostics: &mut Diagnostics,
+) -> Result<Vec<Diagnostics>, SourceError> {
+    let mut failed = None;
+    let mut load = |uses: &str| {
+        let path = uses.strip_prefix("./")?;
+        match source.read(at, commit, path) {
+            Ok(bytes) => bytes.map(|bytes| github::read(path, &String::from_utf8_lossy(&bytes))),
+            Err(error) => {
+                failed.get_or_insert(error);
+                None
+            }
+        }
+    };
+    let called = github::link(plan, diagnostics, &github::Policy::default(), &mut load);
+    failed.map_or(Ok(called), Err)
 }
 
 /// Reads the `grit.yaml` of a commit: `Ok(None)` where it has none, the problems where it cannot

@@ -126,6 +126,17 @@ grit_diag::define_codes! {
         "`shell` is `bash`, `sh`, `python`, `pwsh`, or a command line with `{0}` where the path of \
          the script goes: `shell: perl {0}`.";
 
+    /// A call that does not fit what is called.
+    CALL = "E0126", "a call does not fit the workflow that it calls",
+        "A workflow is called by another only where it has `on: workflow_call`, with the inputs and \
+         secrets that it declares there: those that are required, and no others. Calls are at most \
+         ten deep, and none comes back to a workflow that is being called.";
+
+    /// Permissions that a caller does not have.
+    BEYOND = "E0127", "a called workflow asks for more than its caller may give",
+        "The jobs of a called workflow have at most the permissions of the job that calls it. \
+         Give that job the `permissions` that are asked for, or ask for less.";
+
     /// A number that is written otherwise than it was.
     NUMBER = "W0101", "a number loses its last digits",
         "YAML reads `3.10` as the number 3.1, and that is what the job sees. Write \"3.10\" in \

@@ -6,6 +6,7 @@
 mod check;
 mod events;
 mod job;
+mod link;
 mod locate;
 mod reader;
 mod runner;
@@ -16,6 +17,8 @@ mod workflow;
 
 use grit_diag::{Diagnostics, Source, yaml};
 use grit_pipeline::plan::Plan;
+
+pub use link::{CALL_DEPTH_MAX, Called, Policy, link};
 
 /// Reads a workflow; `path` is what findings call it, and its name where it has none.
 ///

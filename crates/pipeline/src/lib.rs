@@ -7,6 +7,7 @@
 //! - [`run`]: what happens to a run: which jobs are ready, what each step does, how it all ends.
 //! - [`schedule`]: which of the ready jobs start now.
 //! - [`builtin`]: what `uses:` means without fetching anybody's code.
+//! - [`seal`]: what a step is given that its planner does not know.
 //! - [`Runner`]: what executes steps, from whoever has processes.
 //!
 //! Nothing here reads files, clocks or the environment, and no step is executed here. Text
@@ -26,6 +27,7 @@ pub mod plan;
 mod port;
 pub mod run;
 pub mod schedule;
+pub mod seal;
 pub mod shell;
 #[cfg(test)]
 mod testing;

@@ -4,6 +4,7 @@
 //! A plan is one JSON document; `grit run --plan --json` prints it and events hold it. Maps whose
 //! order means something are lists there, because canonical JSON sorts members.
 
+mod call;
 mod data;
 mod job;
 mod trigger;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expr::Template;
 
+pub use call::{Access, Call, PERMISSION_SCOPES, Permissions};
 pub use data::{Data, DataError};
 pub use job::{Action, Condition, Job, JobKey, JobKeyError, Matrix, Step, Unsupported};
 pub use trigger::{Filters, Input, InputKind, Trigger};
@@ -47,6 +49,12 @@ pub struct Plan {
     /// In JSON: a list, each with its key.
     #[serde(with = "jobs_as_list")]
     pub jobs: IndexMap<JobKey, Job>,
+    /// What jobs may do that do not say it themselves.
+    #[serde(default)]
+    pub permissions: Option<Permissions>,
+    /// The workflows that jobs call, under the text that calls them, as far as they were read.
+    #[serde(default, with = "serde_seq")]
+    pub called: IndexMap<String, Plan>,
 }
 
 /// Whose words the file uses, and whose expressions.

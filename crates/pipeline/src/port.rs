@@ -42,6 +42,17 @@ pub struct JobSpec {
     pub repo: Repo,
     pub commit: CommitId,
     pub ref_name: Option<RefName>,
+    /// The word of [`crate::seal`] in the texts of its steps; empty: they have no marks.
+    #[serde(default)]
+    pub seal: String,
+    /// The payload of the event, as JSON.
+    #[serde(default)]
+    pub event: String,
+}
+
+impl JobSpec {
+    /// Where the payload lies in the folder for temporary files.
+    pub const EVENT_FILE: &str = "event.json";
 }
 
 /// Where a prepared job lives, for the contexts that name it.

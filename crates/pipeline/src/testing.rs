@@ -41,6 +41,8 @@ pub(crate) fn job(key: &str, needs: &[&str]) -> Job {
         continue_on_error: None,
         steps: vec![step("true")],
         unsupported: Vec::new(),
+        call: None,
+        permissions: None,
     }
 }
 
@@ -51,6 +53,8 @@ pub(crate) fn plan(jobs: impl IntoIterator<Item = Job>) -> Plan {
         filters: Filters::default(),
         inputs: IndexMap::new(),
         schedule: Vec::new(),
+        secrets: IndexMap::new(),
+        outputs: IndexMap::new(),
     };
     Plan {
         dialect: Dialect::Github,
@@ -60,5 +64,7 @@ pub(crate) fn plan(jobs: impl IntoIterator<Item = Job>) -> Plan {
         env: IndexMap::new(),
         defaults: Defaults::default(),
         jobs: jobs.into_iter().map(|job| (job.key.clone(), job)).collect(),
+        permissions: None,
+        called: IndexMap::new(),
     }
 }

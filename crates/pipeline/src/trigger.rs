@@ -17,6 +17,61 @@ pub struct PushEvent {
     pub changed_paths: Option<Vec<String>>,
 }
 
+/// Something that happened, of any kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occurrence {
+    /// `push`, `pull_request`, `workflow_dispatch`, …
+    pub event: String,
+    pub ref_name: Option<RefName>,
+    /// What kind of it: `opened`, `labeled`; the name of a `repository_dispatch`.
+    pub activity: Option<String>,
+    /// The branch that a pull request is for.
+    pub base: Option<String>,
+    /// As those of a push.
+    pub changed_paths: Option<Vec<String>>,
+}
+
+/// The kinds of a pull request's events that count where none are named.
+const PULL_REQUEST_DEFAULT: &[&str] = &["opened", "synchronize", "reopened"];
+
+/// Whether this starts the pipeline.
+pub fn starts(plan: &Plan, occurrence: &Occurrence) -> bool {
+    let Some(trigger) = plan.trigger(&occurrence.event) else { return false };
+    let filters = &trigger.filters;
+    match occurrence.event.as_str() {
+        "push" => occurrence.ref_name.as_ref().is_some_and(|ref_name| {
+            let changed_paths = occurrence.changed_paths.clone();
+            passes(filters, &PushEvent { ref_name: ref_name.clone(), changed_paths })
+        }),
+        // Only another workflow does.
+        "workflow_call" => false,
+        "pull_request" | "pull_request_target" => {
+            is_of_kind(filters, occurrence, PULL_REQUEST_DEFAULT)
+                && of_base(filters, occurrence)
+                && of_paths(filters, &occurrence.changed_paths)
+        }
+        _ => is_of_kind(filters, occurrence, &[]),
+    }
+}
+
+/// `default`: what counts where no types are named; empty: all.
+fn is_of_kind(filters: &Filters, occurrence: &Occurrence, default: &[&str]) -> bool {
+    let Some(activity) = &occurrence.activity else { return true };
+    match &filters.types {
+        Some(types) => types.contains(activity),
+        None => default.is_empty() || default.contains(&activity.as_str()),
+    }
+}
+
+fn of_base(filters: &Filters, occurrence: &Occurrence) -> bool {
+    let Some(base) = &occurrence.base else { return true };
+    selects(&filters.branches, &filters.branches_ignore, std::slice::from_ref(base))
+}
+
+fn of_paths(filters: &Filters, changed: &Option<Vec<String>>) -> bool {
+    changed.as_ref().is_none_or(|paths| selects(&filters.paths, &filters.paths_ignore, paths))
+}
+
 /// Whether this push starts the pipeline.
 pub fn triggers_on(plan: &Plan, push: &PushEvent) -> bool {
     plan.trigger("push").is_some_and(|trigger| passes(&trigger.filters, push))
@@ -42,10 +97,7 @@ fn passes(filters: &Filters, push: &PushEvent) -> bool {
     if !selects(&filters.branches, &filters.branches_ignore, &named) || (tags && !branches) {
         return false;
     }
-    match &push.changed_paths {
-        Some(paths) => selects(&filters.paths, &filters.paths_ignore, paths),
-        None => true,
-    }
+    of_paths(filters, &push.changed_paths)
 }
 
 fn selects(only: &Option<Vec<String>>, ignore: &Option<Vec<String>>, names: &[String]) -> bool {
@@ -119,6 +171,28 @@ mod tests {
         assert!(starts(both, "refs/tags/v1", None));
         assert!(!starts(both, "refs/heads/other", None));
         assert!(!starts(|_| {}, "refs/grit/base", None));
+    }
+
+    #[test]
+    fn pull_requests_count_by_kind_and_base() {
+        let starts_on = |set: fn(&mut Filters), activity: &str, base: &str| {
+            let mut plan = plan([job("a", &[])]);
+            plan.triggers[0].event = "pull_request".to_owned();
+            set(&mut plan.triggers[0].filters);
+            let occurrence = Occurrence {
+                event: "pull_request".to_owned(),
+                ref_name: None,
+                activity: Some(activity.to_owned()),
+                base: Some(base.to_owned()),
+                changed_paths: None,
+            };
+            super::starts(&plan, &occurrence)
+        };
+        assert!(starts_on(|_| {}, "opened", "main"));
+        assert!(!starts_on(|_| {}, "labeled", "main"));
+        assert!(starts_on(|f| f.types = list(&["labeled"]), "labeled", "main"));
+        assert!(!starts_on(|f| f.types = list(&["labeled"]), "opened", "main"));
+        assert!(!starts_on(|f| f.branches = list(&["release/*"]), "opened", "main"));
     }
 
     #[test]

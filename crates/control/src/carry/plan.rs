@@ -88,6 +88,9 @@ impl Carry {
             only: Selection::default(),
             os: "Linux".to_owned(),
             foreign: Foreign::Refuse,
+            serves: Vec::new(),
+            secrets: Default::default(),
+            seal: run.to_string(),
         }
     }
 }

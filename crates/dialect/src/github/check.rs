@@ -96,6 +96,8 @@ impl Jobs {
             env: IndexMap::new(),
             defaults: Defaults::default(),
             jobs: self.jobs.clone(),
+            permissions: None,
+            called: IndexMap::new(),
         };
         let Some(cycle) = plan.cycle() else { return };
         let place = |from: &JobKey, to: &JobKey| {

@@ -1,7 +1,8 @@
 use grit_diag::decode::{Fields, Spanned, read};
 use grit_diag::yaml::{Node, Value};
 use grit_diag::{Span, suggest};
-use grit_pipeline::plan::{Filters, Input, InputKind, Trigger};
+use grit_pipeline::expr::Template;
+use grit_pipeline::plan::{Filters, Input, InputKind, Texts, Trigger};
 use grit_pipeline::trigger::Pattern;
 use indexmap::IndexMap;
 
@@ -75,6 +76,8 @@ fn trigger(reader: &Reader, event: &str, span: Span) -> Trigger {
         filters: Filters::default(),
         inputs: IndexMap::new(),
         schedule: Vec::new(),
+        secrets: IndexMap::new(),
+        outputs: Texts::new(),
     }
 }
 
@@ -112,8 +115,12 @@ fn configured(reader: &mut Reader, name: Spanned<&str>, node: &Node) -> Option<T
                 trigger.inputs = inputs(reader, node);
             }
         }
-        "workflow_call" => trigger.inputs = call(reader, &mut fields),
+        "workflow_call" => call(reader, &mut fields, &mut trigger),
         _ => trigger.filters = filters(reader, &mut fields),
+    }
+    if name.value == "workflow_call" {
+        fields.finish(&mut reader.diagnostics);
+        return Some(trigger);
     }
     // Beyond what is known GitHub ignores keys here, and so do we, but not silently.
     let mut findings = grit_diag::Diagnostics::new(&reader.source);
@@ -293,47 +300,59 @@ fn input(reader: &mut Reader, node: &Node, kinds: Kinds) -> Option<Input> {
     Some(input)
 }
 
-/// `workflow_call`: what a caller gives and takes; kept are the inputs.
-fn call(reader: &mut Reader, fields: &mut Fields<'_>) -> IndexMap<String, Input> {
-    let mut inputs = IndexMap::new();
-    let filled = |node: Option<&'_ Node>| node.is_some_and(|node| !node.is_null());
-    let node = fields.take("inputs");
-    if filled(node) {
-        let entries = node.and_then(|node| read::entries(node, &mut reader.diagnostics));
-        for (name, node) in entries.unwrap_or_default() {
-            let has_type = node.get("type").is_some();
-            if !has_type {
-                let message = format!("the input `{}` must say its type", name.value);
-                reader.diagnostics.error(name.span, grit_diag::codes::MISSING_KEY, message);
-            }
-            if let Some(input) = input(reader, node, CALL_KINDS) {
-                inputs.insert(name.value.to_owned(), input);
-            }
+/// `workflow_call`: what a caller gives and takes.
+fn call(reader: &mut Reader, fields: &mut Fields<'_>, trigger: &mut Trigger) {
+    for (name, node) in described(reader, fields.take("inputs")) {
+        if node.get("type").is_none() {
+            let message = format!("the input `{}` must say its type", name.value);
+            reader.diagnostics.error(name.span, grit_diag::codes::MISSING_KEY, message);
+        }
+        if let Some(input) = input(reader, node, CALL_KINDS) {
+            trigger.inputs.insert(name.value.to_owned(), input);
         }
     }
-    for (key, known) in
-        [("secrets", ["description", "required"]), ("outputs", ["description", "value"])]
-    {
-        let node = fields.take(key);
-        if !filled(node) {
-            continue;
-        }
-        let entries = node.and_then(|node| read::entries(node, &mut reader.diagnostics));
-        for (_, node) in entries.unwrap_or_default() {
-            if node.is_null() {
-                continue;
-            }
-            let Some(mut fields) = reader.fields(node) else { continue };
-            for name in known {
-                let Some(node) = fields.take(name) else { continue };
-                if name == "value" {
-                    reader.template(node, scope::CALL_OUTPUT);
-                } else {
-                    reader.scalar(node);
-                }
-            }
-            fields.finish(&mut reader.diagnostics);
+    for (name, node) in described(reader, fields.take("secrets")) {
+        let required = secret(reader, node);
+        trigger.secrets.insert(name.value.to_owned(), required);
+    }
+    for (name, node) in described(reader, fields.take("outputs")) {
+        if let Some(value) = output(reader, node) {
+            trigger.outputs.insert(name.value.to_owned(), value);
         }
     }
-    inputs
+}
+
+fn described<'n>(reader: &mut Reader, node: Option<&'n Node>) -> Vec<(Spanned<&'n str>, &'n Node)> {
+    let entries = node.filter(|node| !node.is_null()).and_then(|node| {
+        let entries = read::entries(node, &mut reader.diagnostics)?;
+        Some(entries.into_iter().collect())
+    });
+    entries.unwrap_or_default()
+}
+
+/// Whether a secret must be given.
+fn secret(reader: &mut Reader, node: &Node) -> bool {
+    if node.is_null() {
+        return false;
+    }
+    let Some(mut fields) = reader.fields(node) else { return false };
+    if let Some(node) = fields.take("description") {
+        reader.scalar(node);
+    }
+    let required = fields.boolean("required", &mut reader.diagnostics);
+    fields.finish(&mut reader.diagnostics);
+    required.is_some_and(|required| required.value)
+}
+
+fn output(reader: &mut Reader, node: &Node) -> Option<Template> {
+    if node.is_null() {
+        return None;
+    }
+    let mut fields = reader.fields(node)?;
+    if let Some(node) = fields.take("description") {
+        reader.scalar(node);
+    }
+    let value = fields.take("value").and_then(|node| reader.template(node, scope::CALL_OUTPUT));
+    fields.finish(&mut reader.diagnostics);
+    value
 }

@@ -2,7 +2,7 @@ use grit_diag::Span;
 use grit_diag::decode::{Fields, Spanned, read};
 use grit_diag::yaml::{Node, Value};
 use grit_pipeline::expr::{Condition, Template};
-use grit_pipeline::plan::{Job, JobKey, STEPS_PER_JOB_MAX, Step, Texts, Unsupported};
+use grit_pipeline::plan::{Call, Job, JobKey, STEPS_PER_JOB_MAX, Step, Texts, Unsupported};
 
 use super::reader::Reader;
 use super::workflow::{defaults, is_nothing};
@@ -48,6 +48,8 @@ fn empty(reader: &Reader, key: &Spanned<JobKey>) -> Job {
         continue_on_error: None,
         steps: Vec::new(),
         unsupported: Vec::new(),
+        call: None,
+        permissions: None,
     }
 }
 
@@ -56,9 +58,7 @@ fn common(reader: &mut Reader, fields: &mut Fields<'_>, job: &mut Job) {
     job.name = fields.take("name").and_then(|node| reader.template(node, scope::JOB));
     let condition = fields.take("if").and_then(|node| reader.condition(node, scope::JOB_IF));
     job.condition = condition.unwrap_or_default();
-    if let Some(node) = fields.take("permissions") {
-        runner::permissions(reader, node);
-    }
+    job.permissions = fields.take("permissions").and_then(|n| runner::permissions(reader, n));
     if let Some(node) = fields.take("strategy").filter(|node| !is_nothing(node)) {
         strategy::strategy(reader, node, job);
     }
@@ -99,23 +99,21 @@ fn called(reader: &mut Reader, fields: &mut Fields<'_>, job: &mut Job) {
             fields.take(other);
         }
     }
-    if let Some(node) = fields.take("uses")
-        && let Some(uses) = reader.literal(node)
-        && !check::is_workflow(&uses)
-    {
+    let with = fields.take("with").and_then(|node| reader.texts(node, scope::JOB_ENV));
+    let secrets = fields.take("secrets");
+    let inherit = secrets.is_some_and(|node| node.as_str() == Some("inherit"));
+    let secrets = secrets.filter(|_| !inherit).and_then(|n| reader.texts(n, scope::JOB_ENV));
+    let Some(node) = fields.take("uses") else { return };
+    let Some(uses) = reader.literal(node) else { return };
+    if !check::is_workflow(&uses) {
         let message = format!("`{uses}` names no workflow");
         reader.diagnostics.error(node.span, codes::USES_SYNTAX, message).help(
             "write owner/repo/.github/workflows/file.yml@ref or ./.github/workflows/file.yml",
         );
     }
-    if let Some(node) = fields.take("with") {
-        reader.texts(node, scope::JOB_ENV);
-    }
-    if let Some(node) = fields.take("secrets")
-        && node.as_str() != Some("inherit")
-    {
-        reader.texts(node, scope::JOB_ENV);
-    }
+    let place = reader.place(node.span);
+    let (with, secrets) = (with.unwrap_or_default(), secrets.unwrap_or_default());
+    job.call = Some(Call { uses, place, with, inherit, secrets });
     unsupported(reader, fields, job, "uses", true);
 }
 

@@ -1,65 +1,63 @@
 //! What a job is run in and with; read to be checked.
 
 use grit_diag::codes::INVALID_VALUE;
-use grit_diag::decode::read;
+use grit_diag::decode::{Spanned, read};
 use grit_diag::suggest;
 use grit_diag::yaml::{Node, Value};
 use grit_pipeline::expr::Scope;
+use grit_pipeline::plan::{Access, PERMISSION_SCOPES, Permissions};
 
 use super::reader::Reader;
 use super::scope;
 use crate::codes;
 
-const PERMISSIONS: &[&str] = &[
-    "actions",
-    "artifact-metadata",
-    "attestations",
-    "checks",
-    "contents",
-    "deployments",
-    "discussions",
-    "id-token",
-    "issues",
-    "models",
-    "packages",
-    "pages",
-    "pull-requests",
-    "repository-projects",
-    "security-events",
-    "statuses",
-];
-
-pub(super) fn permissions(reader: &mut Reader, node: &Node) {
+/// What a key `permissions` gives; nothing where it cannot be used.
+pub(super) fn permissions(reader: &mut Reader, node: &Node) -> Option<Permissions> {
+    let mut permissions = Permissions { place: reader.place(node.span), ..Permissions::default() };
     if let Some(text) = node.as_str() {
-        if !matches!(text, "read-all" | "write-all") {
-            let message = format!("`{text}` is no set of permissions");
-            reader
-                .diagnostics
-                .error(node.span, codes::PERMISSION, message)
-                .help("read-all, write-all, or a mapping of scopes");
-        }
-        return;
+        permissions.all = match text {
+            "read-all" => Some(Access::Read),
+            "write-all" => Some(Access::Write),
+            _ => {
+                let message = format!("`{text}` is no set of permissions");
+                reader
+                    .diagnostics
+                    .error(node.span, codes::PERMISSION, message)
+                    .help("read-all, write-all, or a mapping of scopes");
+                return None;
+            }
+        };
+        return Some(permissions);
     }
     if node.is_null() {
-        return;
+        return Some(permissions);
     }
     for (name, value) in read::entries(node, &mut reader.diagnostics).unwrap_or_default() {
-        if !PERMISSIONS.contains(&name.value) {
-            let message = format!("no permission is called `{}`", name.value);
-            let near = suggest(&name, PERMISSIONS.iter().copied());
-            let finding = reader.diagnostics.error(name.span, codes::PERMISSION, message);
-            if let Some(near) = near {
-                finding.help(format!("did you mean `{near}`?"));
+        known_permission(reader, name);
+        let access = reader.scalar(value).unwrap_or_default();
+        match Access::named(&access) {
+            Some(access) => drop(permissions.scopes.insert(name.value.to_owned(), access)),
+            None => {
+                let message = format!("`{access}` is no access");
+                reader
+                    .diagnostics
+                    .error(value.span, codes::PERMISSION, message)
+                    .help("read, write or none");
             }
         }
-        let access = reader.scalar(value).unwrap_or_default();
-        if !matches!(access.as_str(), "read" | "write" | "none") {
-            let message = format!("`{access}` is no access");
-            reader
-                .diagnostics
-                .error(value.span, codes::PERMISSION, message)
-                .help("read, write or none");
-        }
+    }
+    Some(permissions)
+}
+
+fn known_permission(reader: &mut Reader, name: Spanned<&str>) {
+    if PERMISSION_SCOPES.contains(&name.value) {
+        return;
+    }
+    let message = format!("no permission is called `{}`", name.value);
+    let near = suggest(&name, PERMISSION_SCOPES.iter().copied());
+    let finding = reader.diagnostics.error(name.span, codes::PERMISSION, message);
+    if let Some(near) = near {
+        finding.help(format!("did you mean `{near}`?"));
     }
 }
 

@@ -18,9 +18,7 @@ pub(super) fn workflow(reader: &mut Reader, root: &Node) -> Option<Plan> {
     }
     let triggers = fields.required("on", &mut reader.diagnostics);
     let triggers = triggers.map(|node| events::triggers(reader, node)).unwrap_or_default();
-    if let Some(node) = fields.take("permissions") {
-        runner::permissions(reader, node);
-    }
+    let permissions = fields.take("permissions").and_then(|node| runner::permissions(reader, node));
     let env = fields.take("env").and_then(|node| reader.texts(node, scope::WORKFLOW_ENV));
     let defaults = defaults(reader, &mut fields, scope::WORKFLOW);
     let concurrency = fields.take("concurrency");
@@ -39,6 +37,8 @@ pub(super) fn workflow(reader: &mut Reader, root: &Node) -> Option<Plan> {
         env: env.unwrap_or_else(Texts::new),
         defaults,
         jobs,
+        permissions,
+        called: IndexMap::new(),
     })
 }
 

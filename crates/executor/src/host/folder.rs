@@ -99,6 +99,7 @@ impl Folder {
         for folder in [self.workspace(), self.temp(), self.steps()] {
             durable::create_dir_all(&folder)?;
         }
+        durable::write(&self.temp().join(JobSpec::EVENT_FILE), job.event.as_bytes())?;
         let record = JobRecord { v: VERSION, job: job.clone() };
         durable::write(&self.root.join("job.json"), &serde_json::to_vec(&record)?)
     }

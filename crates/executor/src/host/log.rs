@@ -218,6 +218,8 @@ mod tests {
             repo: "shop".parse().unwrap(),
             commit: CommitId::try_from("1".repeat(40)).unwrap(),
             ref_name: None,
+            seal: String::new(),
+            event: String::new(),
         };
         let work = Folder::new(folder, job.run, job.job);
         work.prepare(&job).unwrap();

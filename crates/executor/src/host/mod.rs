@@ -18,6 +18,7 @@ mod script;
 mod step;
 mod sweeping;
 mod tool;
+mod unseal;
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -65,6 +66,8 @@ pub struct HostConfig {
     pub source: Arc<dyn Checkouts>,
     /// Asked at every start of a step.
     pub secrets: Secrets,
+    /// What `secrets` gives to expressions, asked as well; no log may show these either.
+    pub named: Secrets,
     pub clock: Arc<dyn Clock>,
 }
 

@@ -16,7 +16,9 @@ use super::environment::{FILES, Variables};
 use super::folder::{Folder, StepRecord, StepState, read_bounded, remove_all};
 use super::job::Job;
 use super::log::{self, Log};
-use super::{NOT_PREPARED, Shared, blocking, checkout, failed, locked, script, sweeping, tool};
+use super::{
+    NOT_PREPARED, Shared, blocking, checkout, failed, locked, script, sweeping, tool, unseal,
+};
 use crate::text::files;
 
 /// What a step may write to each of its files.
@@ -46,6 +48,8 @@ pub(super) struct Attempt {
     pub job: Arc<Job>,
     pub log: Arc<Mutex<Log>>,
     pub variables: Variables,
+    /// Why it cannot be begun.
+    unable: Option<String>,
     cancel: CancellationToken,
     deadline: Option<Instant>,
 }
@@ -126,13 +130,23 @@ impl Step {
         let created = blocking(move || create_files(&folder, index)).await;
         created.map_err(|error| self.failed(error))?;
         let secrets = (self.shared.config.secrets)(&job.spec);
+        let named = (self.shared.config.named)(&job.spec);
         job.hide(&secrets);
+        job.hide(&named);
         let log = Log::create(job.clone(), self.log_path()).await;
         let log = log.map_err(|error| self.failed(error))?;
+        let (spec, word) = (self.spec.clone(), job.spec.seal.clone());
+        let workspace = job.folder.workspace();
+        let filled = blocking(move || unseal::step(spec, &word, &named, &workspace)).await;
+        let (spec, unable) = match filled {
+            Ok(spec) => (spec, None),
+            Err(why) => (self.spec.clone(), Some(why)),
+        };
         Ok(Attempt {
             shared: self.shared.clone(),
-            spec: self.spec.clone(),
-            variables: self.shared.inherited.for_step(&job.folder, &self.spec, &secrets),
+            variables: self.shared.inherited.for_step(&job.folder, &spec, &secrets),
+            spec,
+            unable,
             job,
             log: Arc::new(Mutex::new(log)),
             cancel: self.cancel.clone(),
@@ -202,7 +216,9 @@ impl Attempt {
     }
 
     async fn act(&self) -> Result<Conclusion, RunnerError> {
-        let conclusion = if self.cancel.is_cancelled() || self.shared.closing.is_cancelled() {
+        let conclusion = if let Some(why) = &self.unable {
+            Conclusion::Unable(why.clone())
+        } else if self.cancel.is_cancelled() || self.shared.closing.is_cancelled() {
             self.cut_short().await
         } else {
             self.perform().await?

@@ -2,4 +2,5 @@
 
 pub(crate) mod command;
 pub(crate) mod files;
+pub(crate) mod glob;
 pub(crate) mod mask;

@@ -13,6 +13,12 @@ use grit_types::{Clock, CommitId, EffectId, EventId, JobId, RunId, Tenant, Times
 
 pub const TOKEN: &str = "grit-t0ken-0123456789";
 
+/// What expressions get for `secrets.PASSWORD`.
+pub const PASSWORD: &str = "open sesame, twice";
+
+/// Of the marks in steps.
+pub const WORD: &str = "w0rd";
+
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -53,6 +59,7 @@ pub fn config(data: &Path, fixture: &Path) -> HostConfig {
         shim: Shim::at(fixture),
         source: Arc::new(Files),
         secrets: Arc::new(|_| [("GRIT_TOKEN".to_owned(), TOKEN.to_owned())].into()),
+        named: Arc::new(|_| [("PASSWORD".to_owned(), PASSWORD.to_owned())].into()),
         clock: Arc::new(SystemClock),
     }
 }
@@ -66,6 +73,8 @@ pub fn job() -> JobSpec {
         repo: "shop".parse().unwrap(),
         commit: CommitId::try_from("1".repeat(40)).unwrap(),
         ref_name: Some("refs/heads/main".parse().unwrap()),
+        seal: WORD.to_owned(),
+        event: r#"{"forced":false}"#.to_owned(),
     }
 }
 

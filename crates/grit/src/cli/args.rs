@@ -153,6 +153,24 @@ pub struct Run {
     /// How many jobs at once
     #[arg(long, default_value_t = 2)]
     pub slots: u32,
+    /// Only what this event starts: its name, or a file {"event", "ref", "payload", "inputs", "changed"}
+    #[arg(long, value_name = "NAME|FILE")]
+    pub event: Option<String>,
+    /// An input of a start by hand (`workflow_dispatch`)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub input: Vec<String>,
+    /// Secrets for expressions, a line NAME=VALUE for each
+    #[arg(long, value_name = "FILE")]
+    pub secrets: Option<PathBuf>,
+    /// What `vars` holds, a line NAME=VALUE for each
+    #[arg(long, value_name = "FILE")]
+    pub vars: Option<PathBuf>,
+    /// Keep the logs of all steps here, as RUN/JOB/STEP.log
+    #[arg(long, value_name = "FOLDER")]
+    pub logs: Option<PathBuf>,
+    /// This machine runs jobs for this label of `runs-on`, whatever system it names
+    #[arg(long, value_name = "LABEL")]
+    pub here: Vec<String>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

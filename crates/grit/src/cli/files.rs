@@ -1,6 +1,7 @@
 //! What a commit says of itself, its `grit.yaml` and its workflows, and what is wrong with that.
 
 use grit_diag::{Diagnostics, Source, render};
+use grit_dialect::github;
 use grit_git::Repository;
 use grit_pipeline::plan::Plan;
 use grit_rollout::config::{self, IssuesConfig};
@@ -52,11 +53,39 @@ pub fn read(
             continue;
         }
         let text = text(repository, commit, &found.path)?.unwrap_or_default();
-        let (plan, findings) = grit_dialect::read(&found, &text);
+        let (mut plan, mut findings) = grit_dialect::read(&found, &text);
+        if let Some(plan) = plan.as_mut().filter(|_| !findings.has_errors()) {
+            for called in linked(repository, commit, plan, &mut findings)? {
+                let path = called.source().name().to_owned();
+                files.note(&path, &called);
+            }
+        }
         files.note(&found.path, &findings);
         files.plans.extend(plan.filter(|_| !findings.has_errors()));
     }
     Ok(files)
+}
+
+/// Reads the workflows of the commit that the plan calls.
+fn linked(
+    repository: &Repository,
+    commit: &CommitId,
+    plan: &mut Plan,
+    findings: &mut Diagnostics,
+) -> Result<Vec<Diagnostics>, Failure> {
+    let mut failed = None;
+    let mut load = |uses: &str| {
+        let path = uses.strip_prefix("./")?;
+        match text(repository, commit, path) {
+            Ok(text) => text.map(|text| github::read(path, &text)),
+            Err(failure) => {
+                failed.get_or_insert(failure);
+                None
+            }
+        }
+    };
+    let called = github::link(plan, findings, &github::Policy::default(), &mut load);
+    failed.map_or(Ok(called), Err)
 }
 
 /// What the `grit.yaml` of a commit says of issues; the defaults where it says nothing.

@@ -1,3 +1,4 @@
+mod given;
 mod report;
 
 use std::collections::BTreeMap;
@@ -10,10 +11,9 @@ use grit_control::{RunCarrier, run_stream};
 use grit_executor::HostRunner;
 use grit_git::Repository;
 use grit_ledger::{Journal, MemoryJournal, RowQuery};
-use grit_pipeline::expr::Value;
 use grit_pipeline::plan::Plan;
 use grit_pipeline::run::{Command as RunCommand, Ending, Foreign, JobView, Request, Selection};
-use grit_types::{Clock, CommitId, RefName, RunId, Tenant};
+use grit_types::{Clock, CommitId, RunId, Tenant};
 
 use super::args::Run;
 use super::files::{self, Files, WORKFLOWS};
@@ -22,6 +22,7 @@ use super::signals::Signals;
 use crate::compose::{OsEntropy, SystemClock, job_env, open_local};
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
+use given::Given;
 
 /// Bytes of a log that are read at once.
 const LOG_BYTES: usize = 64 << 10;
@@ -33,7 +34,9 @@ pub async fn run(options: &Run, place: &Place, ui: &Ui) -> Result<Exit, Failure>
     let commit = head.commit.ok_or_else(|| {
         Failure::environment("the repository has no commit yet").hint("`git commit` makes one")
     })?;
-    let files = files(&repository, &commit, options, ui)?;
+    let mut files = files(&repository, &commit, options, ui)?;
+    let given = Given::read(options, head.branch.clone())?;
+    files.plans.retain(|plan| given.starts(plan));
     if options.plan {
         ui.data(&files.plans, |plans| {
             let text = serde_json::to_string_pretty(plans).unwrap_or_default();
@@ -46,10 +49,12 @@ pub async fn run(options: &Run, place: &Place, ui: &Ui) -> Result<Exit, Failure>
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let folder = tempfile::Builder::new().prefix("grit-run-").tempdir();
     let folder = folder.map_err(|error| Failure::because("no temporary folder", &error))?;
-    let runner = open_local(folder.path(), repository, clock.clone()).await?;
+    let logs = options.logs.clone().unwrap_or_else(|| folder.path().join("logs"));
+    let secrets = given.secrets.clone();
+    let runner = open_local(folder.path(), &logs, repository, secrets, clock.clone()).await?;
     let mut views = Vec::new();
     for plan in files.plans {
-        let mut request = request(place, options, plan, &commit, head.branch.clone(), &*clock)?;
+        let mut request = request(place, options, plan, &commit, &given, &*clock)?;
         // What jobs publish is theirs to find again, and goes with the run.
         request.env = job_env(None, &folder.path().join("blobs"));
         views.push(one(request, runner.clone(), clock.clone(), &mut stop, ui).await?);
@@ -100,36 +105,34 @@ fn request(
     options: &Run,
     plan: Plan,
     commit: &CommitId,
-    ref_name: Option<RefName>,
+    given: &Given,
     clock: &dyn Clock,
 ) -> Result<Request, Failure> {
     let usage = |message: String| Failure::new(Exit::Usage, "usage", message);
     let jobs: Result<Vec<_>, _> = options.jobs.iter().map(|job| job.parse()).collect();
     let jobs = jobs.map_err(|error: grit_pipeline::plan::JobKeyError| usage(error.to_string()))?;
-    let pair = |text: &String| {
-        let (name, value) = text.split_once('=')?;
-        Some((name.to_owned(), value.to_owned()))
-    };
-    let matrix: Option<BTreeMap<String, String>> = options.matrix.iter().map(pair).collect();
-    let matrix = matrix.ok_or_else(|| usage("`--matrix` takes NAME=VALUE".to_owned()))?;
+    let matrix = given::pairs("--matrix", &options.matrix)?;
     Ok(Request {
         run: RunId::new(clock.now(), &OsEntropy),
         tenant: Tenant::local(),
         repo: place.repo_name()?,
         number: 1,
         plan,
-        event: "push".to_owned(),
+        event: given.occurrence.event.clone(),
         commit: commit.clone(),
-        ref_name,
+        ref_name: given.occurrence.ref_name.clone(),
         actor: place.actor().principal,
-        inputs: BTreeMap::new(),
-        payload: Value::Null,
-        vars: BTreeMap::new(),
+        inputs: given.inputs.clone(),
+        payload: given.payload.clone(),
+        vars: given.vars.clone(),
         env: BTreeMap::new(),
         slots: options.slots,
         only: Selection { jobs, matrix },
         os: "Linux".to_owned(),
         foreign: Foreign::Skip,
+        serves: options.here.clone(),
+        secrets: given.secrets.keys().cloned().collect(),
+        seal: given::word(&OsEntropy),
     })
 }
 

@@ -41,23 +41,27 @@ pub async fn open(
         shim: Shim::this_binary(),
         source: Arc::new(Hosted(source)),
         secrets: Arc::new(secrets),
+        named: Arc::new(|_: &JobSpec| BTreeMap::new()),
         clock,
     };
     open_runner(config).await
 }
 
-/// The runner of one repository, without a server.
+/// The runner of one repository, without a server; `secrets` are for expressions.
 pub async fn open_local(
     work: &Path,
+    logs: &Path,
     repository: Repository,
+    secrets: BTreeMap<String, String>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<HostRunner>, Failure> {
     let config = HostConfig {
         work: work.join("work"),
-        logs: work.join("logs"),
+        logs: logs.to_owned(),
         shim: Shim::this_binary(),
         source: Arc::new(Local(repository)),
         secrets: Arc::new(|_: &JobSpec| BTreeMap::new()),
+        named: Arc::new(move |_: &JobSpec| secrets.clone()),
         clock,
     };
     open_runner(config).await

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use indexmap::map::serde_seq;
 use serde::{Deserialize, Serialize};
 
-use super::{Data, Defaults, Place, Texts};
+use super::{Call, Data, Defaults, Permissions, Place, Texts};
 use crate::expr::Template;
 
 pub use crate::expr::Condition;
@@ -86,6 +86,11 @@ pub struct Job {
     pub steps: Vec<Step>,
     /// What the file asks of the job that Grit does not do yet.
     pub unsupported: Vec<Unsupported>,
+    /// The workflow that is called in place of steps.
+    #[serde(default)]
+    pub call: Option<Call>,
+    #[serde(default)]
+    pub permissions: Option<Permissions>,
 }
 
 /// Which combinations of values a job runs with.

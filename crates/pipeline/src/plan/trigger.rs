@@ -2,7 +2,7 @@ use indexmap::IndexMap;
 use indexmap::map::serde_seq;
 use serde::{Deserialize, Serialize};
 
-use super::Place;
+use super::{Place, Texts};
 
 /// What starts a pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,12 @@ pub struct Trigger {
     pub inputs: IndexMap<String, Input>,
     /// Cron lines, UTC.
     pub schedule: Vec<String>,
+    /// `workflow_call`: the secrets that a caller gives, and whether it must.
+    #[serde(default, with = "serde_seq")]
+    pub secrets: IndexMap<String, bool>,
+    /// `workflow_call`: what a caller gets.
+    #[serde(default, with = "serde_seq")]
+    pub outputs: Texts,
 }
 
 /// Which of these events. `None`: the key is not written; patterns are in their order.

@@ -50,7 +50,7 @@ fn refuse_foreign(draft: &mut Draft<'_>, group: usize) {
     };
     for index in draft.run.groups[group].jobs.clone() {
         let job = &draft.run.jobs[index];
-        let label = foreign(&job.cell.runs_on, &request.os).map(str::to_owned);
+        let label = foreign(&job.cell.runs_on, &request).map(str::to_owned);
         if let (Some(label), false) = (label, job.phase.is_finished()) {
             let why = format!("it asks for `{label}`, and this runner is {}", request.os);
             draft.finish_job(job.id, ending, Some(why));

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grit_types::{CommitId, JobId, Principal, RefName, Repo, RunId, Tenant};
@@ -57,6 +57,15 @@ pub struct Request {
     /// The runner's system: `Linux`, `macOS`.
     pub os: String,
     pub foreign: Foreign,
+    /// Labels that this runner serves, whatever system they name.
+    #[serde(default)]
+    pub serves: Vec<String>,
+    /// The names of the secrets that there are; their values never come here.
+    #[serde(default)]
+    pub secrets: BTreeSet<String>,
+    /// The word of [`crate::seal`], known to nobody but the runner; empty: nothing is sealed.
+    #[serde(default)]
+    pub seal: String,
 }
 
 /// Which part of a plan is run. Empty: all of it.

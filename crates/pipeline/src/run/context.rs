@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use super::state::{Ending, Group, JobRun, Phase, Run};
 use super::{Cell, Request};
+use crate::JobSpec;
 use crate::expr::{Lookup, Object, StatusFunction, Value};
+use crate::seal::Sealed;
 
 /// What the expressions of a job or a step read.
 #[derive(Clone, Copy)]
@@ -13,6 +15,8 @@ pub(super) struct Names<'a> {
     pub(super) cell: Option<CellNames<'a>>,
     pub(super) job: Option<&'a JobRun>,
     pub(super) env: Option<&'a BTreeMap<String, String>>,
+    /// What is not known yet may stand as a mark: it goes to the runner, and is not decided on.
+    pub(super) sealing: bool,
 }
 
 /// What one combination of a matrix adds.
@@ -28,7 +32,7 @@ pub(super) struct CellNames<'a> {
 impl<'a> Names<'a> {
     /// Before it is expanded.
     pub(super) fn of_group(run: &'a Run, request: &'a Request, group: &'a Group) -> Self {
-        Self { run, request, group, cell: None, job: None, env: None }
+        Self { run, request, group, cell: None, job: None, env: None, sealing: false }
     }
 
     pub(super) fn of_job(run: &'a Run, request: &'a Request, job: &'a JobRun) -> Self {
@@ -41,11 +45,15 @@ impl<'a> Names<'a> {
             fail_fast: group.fail_fast,
             max_parallel: group.max_parallel,
         };
-        Self { run, request, group, cell: Some(cell), job: Some(job), env: None }
+        Self { run, request, group, cell: Some(cell), job: Some(job), env: None, sealing: false }
     }
 
     pub(super) fn with_env(self, env: &'a BTreeMap<String, String>) -> Self {
         Self { env: Some(env), ..self }
+    }
+
+    pub(super) fn sealing(self) -> Self {
+        Self { sealing: true, ..self }
     }
 
     pub(super) fn with_cell(self, cell: CellNames<'a>) -> Self {
@@ -61,14 +69,14 @@ impl<'a> Names<'a> {
             .with("actor", request.actor.as_str())
             .with("triggering_actor", request.actor.as_str())
             .with("event_name", request.event.as_str())
-            .with("event", self.event())
+            .with("event", Self::event(request))
             .with("sha", request.commit.as_str())
             .with("ref", ref_name.map_or("", |name| name.as_str()))
             .with("ref_name", ref_name.map_or("", |name| name.short()))
             .with("ref_type", ref_type(request))
             .with("ref_protected", false)
-            .with("head_ref", "")
-            .with("base_ref", "")
+            .with("head_ref", pull_request_ref(request, "head"))
+            .with("base_ref", pull_request_ref(request, "base"))
             .with("repository", repository)
             .with("repository_owner", request.tenant.as_str())
             .with("run_id", request.run.to_string())
@@ -81,20 +89,23 @@ impl<'a> Names<'a> {
             .with("token", "");
         if let Some(prepared) = self.job.and_then(|job| job.prepared.as_ref()) {
             github.insert("workspace", &prepared.workspace);
+            github.insert("event_path", event_path(&prepared.temp));
         }
         github
     }
 
     /// The payload, with the inputs of a start by hand as they were typed.
-    fn event(&self) -> Value {
-        if self.request.inputs.is_empty() {
-            return self.request.payload.clone();
+    pub(super) fn event(request: &Request) -> Value {
+        if request.inputs.is_empty() && request.payload != Value::Null {
+            return request.payload.clone();
         }
-        let mut event: Object = match &self.request.payload {
+        let mut event: Object = match &request.payload {
             Value::Object(members) => (**members).clone(),
             _ => Object::new(),
         };
-        event.insert("inputs", self.request.inputs.iter().collect::<Object>());
+        if !request.inputs.is_empty() {
+            event.insert("inputs", request.inputs.iter().collect::<Object>());
+        }
         event.into()
     }
 
@@ -147,6 +158,17 @@ impl<'a> Names<'a> {
         runner
     }
 
+    /// No value is known here: events hold what expressions give.
+    fn secrets(&self) -> Object {
+        let mark =
+            |name: &String| (name.clone(), Sealed::Secret(name.clone()).mark(&self.request.seal));
+        let mut secrets: Object = self.request.secrets.iter().map(mark).collect();
+        if secrets.get("GITHUB_TOKEN").is_none() {
+            secrets.insert("GITHUB_TOKEN", "");
+        }
+        secrets
+    }
+
     fn cancelled(&self) -> bool {
         match self.job {
             Some(job) => job.status == Ending::Cancelled,
@@ -178,8 +200,7 @@ impl Lookup for Names<'_> {
             },
             "steps" => self.steps().into(),
             "runner" => self.runner().into(),
-            // No secret is known here: events hold what expressions give.
-            "secrets" => Object::new().with("GITHUB_TOKEN", "").into(),
+            "secrets" => self.secrets().into(),
             "strategy" => self.strategy().into(),
             "matrix" => match self.cell {
                 Some(cell) if !cell.matrix.is_empty() => {
@@ -210,7 +231,10 @@ impl Lookup for Names<'_> {
         }
     }
 
-    fn hash_files(&self, _: &[String]) -> Result<String, String> {
+    fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
+        if self.sealing && !self.request.seal.is_empty() {
+            return Ok(Sealed::Files(patterns.to_vec()).mark(&self.request.seal));
+        }
         Err("files of the workspace cannot be read while a step is planned, in this version"
             .to_owned())
     }
@@ -239,6 +263,19 @@ pub(super) fn default_variables(names: &Names<'_>) -> BTreeMap<String, String> {
         }
     }
     variables
+}
+
+fn event_path(temp: &str) -> String {
+    format!("{temp}/{}", JobSpec::EVENT_FILE)
+}
+
+/// The branch that a pull request comes from, or is for; empty for every other event.
+fn pull_request_ref(request: &Request, side: &str) -> String {
+    let member = |value: &Value, name: &str| match value {
+        Value::Object(members) => members.get(name).cloned().unwrap_or_default(),
+        _ => Value::Null,
+    };
+    member(&member(&member(&request.payload, "pull_request"), side), "ref").to_text()
 }
 
 fn ref_type(request: &Request) -> &'static str {

@@ -12,7 +12,7 @@ use super::{
 };
 use super::{advance, bounded, evolve, inputs};
 use crate::plan::{JOBS_MAX, Job};
-use crate::{Conclusion, Prepared, StepOutcome};
+use crate::{Conclusion, Prepared, StepOutcome, seal};
 
 pub(super) fn decide(
     state: &Run,
@@ -170,7 +170,7 @@ impl<'a> Draft<'a> {
     fn job_env(&self, job: &JobRun) -> Result<BTreeMap<String, String>, String> {
         let Some(request) = self.request() else { return Ok(BTreeMap::new()) };
         let group = &self.run.groups[job.group];
-        let names = Names::of_job(&self.run, &request, job);
+        let names = Names::of_job(&self.run, &request, job).sealing();
         let planned = self.run.planned(group);
         let all = request.plan.env.iter().chain(planned.into_iter().flat_map(|job| &job.env));
         let mut env = BTreeMap::new();
@@ -304,7 +304,9 @@ impl<'a> Draft<'a> {
 fn outputs(job: &Job, names: &Names<'_>) -> Result<BTreeMap<String, String>, String> {
     let output = |(name, template): (&String, &crate::expr::Template)| {
         let value = template.text(names).map_err(|error| format!("output `{name}`: {error}"))?;
-        Ok((name.clone(), value))
+        // As the service has it: what may hold a secret does not leave the job.
+        let secret = seal::is_sealed(&value, &names.request.seal);
+        Ok((name.clone(), if secret { String::new() } else { value }))
     };
     let outputs = job.outputs.iter().map(output).collect::<Result<_, String>>()?;
     bounded(&outputs, "its outputs").map(|()| outputs)

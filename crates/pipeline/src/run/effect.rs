@@ -3,6 +3,7 @@ use std::time::Duration;
 use grit_types::{CommitId, JobId, RefName, Repo, RunId, Tenant, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::context::Names;
 use super::{Ending, Event, Run};
 use crate::plan::JobKey;
 use crate::{JobSpec, StepSpec};
@@ -109,6 +110,8 @@ fn job_spec(run: &Run, job: JobId) -> Option<JobSpec> {
         repo: request.repo.clone(),
         commit: request.commit.clone(),
         ref_name: request.ref_name.clone(),
+        seal: request.seal.clone(),
+        event: Names::event(request).to_json(),
     })
 }
 

@@ -151,8 +151,8 @@ fn labels(job: &Job, names: &Names<'_>) -> Result<Vec<String>, String> {
     Ok(labels)
 }
 
-/// The system that the labels ask for, where it is another than `os`.
-pub(super) fn foreign<'a>(runs_on: &'a [String], os: &str) -> Option<&'a str> {
+/// The label that asks for another system than the runner's, unless the runner serves it.
+pub(super) fn foreign<'a>(runs_on: &'a [String], request: &Request) -> Option<&'a str> {
     let system = |label: &str| {
         let label = label.to_ascii_lowercase();
         [("windows", "windows"), ("macos", "macos"), ("ubuntu", "linux"), ("linux", "linux")]
@@ -160,7 +160,8 @@ pub(super) fn foreign<'a>(runs_on: &'a [String], os: &str) -> Option<&'a str> {
             .find(|(prefix, _)| label.starts_with(prefix))
             .map(|(_, system)| system)
     };
-    let here = os.to_ascii_lowercase();
+    let here = request.os.to_ascii_lowercase();
     let other = |label: &&String| system(label).is_some_and(|system| system != here);
-    runs_on.iter().find(other).map(String::as_str)
+    let served = |label: &&String| request.serves.iter().any(|own| own.eq_ignore_ascii_case(label));
+    runs_on.iter().find(|label| other(label) && !served(label)).map(String::as_str)
 }

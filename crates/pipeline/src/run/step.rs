@@ -7,7 +7,7 @@ use super::{Request, TIMEOUT_MINUTES_MAX, bounded};
 use crate::builtin::{Builtin, builtin};
 use crate::expr::{Lookup, Template};
 use crate::plan::{Action, Defaults, Step, TIMEOUT_MINUTES_DEFAULT};
-use crate::{StepAction, StepSpec, shell};
+use crate::{StepAction, StepSpec, seal, shell};
 
 /// What becomes of the next step of a job.
 pub(super) enum Next {
@@ -19,11 +19,11 @@ pub(super) enum Next {
 pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> Next {
     let index = u32::try_from(job.steps.len()).unwrap_or(u32::MAX);
     let shared = Names::of_job(run, request, job).with_env(&job.env);
-    let own = texts(&step.env, "env", &shared);
+    let own = texts(&step.env, "env", &shared.sealing());
     let mut env = job.env.clone();
     env.extend(own.clone().unwrap_or_default());
     let names = Names { env: Some(&env), ..shared };
-    let title = title(step, &names);
+    let title = seal::shown(&title(step, &names), &request.seal);
     let settled = |ending, conclusion, note: String| Next::Settle {
         index,
         title: title.clone(),
@@ -40,7 +40,7 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
         Ok(false) => return settled(Ending::Skipped, Ending::Skipped, String::new()),
         Err(error) => return failed(format!("if: {error}")),
     }
-    let work = own.and_then(|_| work(run, job, request, step, &names));
+    let work = own.and_then(|_| work(run, job, request, step, &names.sealing()));
     let (action, directory, timeout) = match work {
         Ok(Work::Do(action, directory, timeout)) => (action, directory, timeout),
         Ok(Work::Note(note)) => return settled(Ending::Success, Ending::Success, note),

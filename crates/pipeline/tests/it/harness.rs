@@ -72,6 +72,9 @@ pub fn request(plan: Plan) -> Request {
         only: Default::default(),
         os: "Linux".to_owned(),
         foreign: Default::default(),
+        serves: Vec::new(),
+        secrets: Default::default(),
+        seal: "w0rd".to_owned(),
     }
 }
 

@@ -253,6 +253,9 @@ pub(super) fn request(run: RunId, plan: Plan, commit: CommitId, number: u64) -> 
         only: Selection::default(),
         os: "Linux".to_owned(),
         foreign: Foreign::Refuse,
+        serves: Vec::new(),
+        secrets: Default::default(),
+        seal: "w0rd".to_owned(),
     }
 }
 

@@ -1,0 +1,118 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use grit_pipeline::seal::{Sealed, unsealed};
+use grit_pipeline::{StepAction, StepSpec};
+use sha2::{Digest, Sha256};
+
+use crate::text::glob::selects;
+
+/// So many files are looked at for one digest; then it is refused.
+const FILES_MAX: usize = 1_000_000;
+
+/// The step with what its planner could not know: secrets, and digests of files of the workspace.
+///
+/// # Errors
+/// For people: which files cannot be read.
+pub(super) fn step(
+    mut spec: StepSpec,
+    word: &str,
+    secrets: &BTreeMap<String, String>,
+    workspace: &Path,
+) -> Result<StepSpec, String> {
+    let value = |sealed: &Sealed| match sealed {
+        Sealed::Secret(name) => Ok(secrets.get(name).cloned().unwrap_or_default()),
+        Sealed::Files(patterns) => {
+            hash_files(workspace, patterns).map_err(|error| format!("hashFiles: {error}"))
+        }
+    };
+    let fill = |text: &mut String| {
+        *text = unsealed(text, word, value)?;
+        Ok::<(), String>(())
+    };
+    spec.env.values_mut().try_for_each(fill)?;
+    spec.working_directory.iter_mut().try_for_each(fill)?;
+    texts(&mut spec.action).into_iter().try_for_each(fill)?;
+    Ok(spec)
+}
+
+fn texts(action: &mut StepAction) -> Vec<&mut String> {
+    match action {
+        StepAction::Script { script, .. } => vec![script],
+        StepAction::Checkout { reference, path, .. } => {
+            reference.iter_mut().chain(path.iter_mut()).collect()
+        }
+        StepAction::Tool { .. } => Vec::new(),
+    }
+}
+
+/// As GitHub has it: the SHA-256 of the SHA-256 of each file, in the order of their paths; empty
+/// where no file is matched.
+fn hash_files(workspace: &Path, patterns: &[String]) -> io::Result<String> {
+    let (mut whole, mut found, mut looked_at) = (Sha256::new(), false, 0_usize);
+    let mut stack = vec![String::new()];
+    while let Some(path) = stack.pop() {
+        looked_at += 1;
+        if looked_at > FILES_MAX {
+            return Err(io::Error::other("there are more than a million files"));
+        }
+        let full = workspace.join(&path);
+        let kind = match fs::symlink_metadata(&full) {
+            Ok(metadata) => metadata.file_type(),
+            // Gone meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if kind.is_dir() {
+            let mut names = names(&full)?;
+            names.sort_unstable_by(|a, b| b.cmp(a));
+            let below = |name: String| {
+                if path.is_empty() { name } else { format!("{path}/{name}") }
+            };
+            stack.extend(names.into_iter().map(below));
+        } else if kind.is_file() && selects(patterns, &path) {
+            whole.update(file_digest(&full)?);
+            found = true;
+        }
+    }
+    Ok(if found { hex::encode(whole.finalize()) } else { String::new() })
+}
+
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    Ok(names)
+}
+
+fn file_digest(path: &Path) -> io::Result<sha2::digest::Output<Sha256>> {
+    let mut file = fs::File::open(path)?;
+    let (mut digest, mut buffer) = (Sha256::new(), vec![0; 64 << 10]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(digest.finalize()),
+            read => digest.update(&buffer[..read]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_hashed_as_the_service_does() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        fs::write(folder.path().join("a/x.lock"), "one").unwrap();
+        fs::write(folder.path().join("b.lock"), "two").unwrap();
+        fs::write(folder.path().join("c.txt"), "three").unwrap();
+        let all = hash_files(folder.path(), &["**/*.lock".to_owned()]).unwrap();
+        let parts = [Sha256::digest("one"), Sha256::digest("two")].concat();
+        assert_eq!(all, hex::encode(Sha256::digest(parts)));
+        assert_eq!(hash_files(folder.path(), &["*.none".to_owned()]).unwrap(), "");
+    }
+}

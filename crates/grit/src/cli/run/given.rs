@@ -1,0 +1,160 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use grit_pipeline::expr::{Object, Value};
+use grit_pipeline::plan::Plan;
+use grit_pipeline::trigger::{Occurrence, starts};
+use grit_types::{Entropy, RefName};
+use serde::Deserialize;
+
+use crate::cli::args::Run;
+use crate::exit::{Exit, Failure};
+
+/// No file that is given is larger than this.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// What the run is told, beside the commit.
+pub struct Given {
+    pub occurrence: Occurrence,
+    pub payload: Value,
+    pub inputs: BTreeMap<String, String>,
+    pub secrets: BTreeMap<String, String>,
+    pub vars: BTreeMap<String, String>,
+    /// Only what the event starts.
+    selective: bool,
+}
+
+/// An event as a file tells it.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    event: String,
+    #[serde(rename = "ref", default)]
+    ref_name: Option<RefName>,
+    /// As the service would send it.
+    #[serde(default)]
+    payload: Value,
+    #[serde(default)]
+    inputs: BTreeMap<String, Value>,
+    /// The files that a push or a pull request changes, where that is to count.
+    #[serde(default)]
+    changed: Option<Vec<String>>,
+}
+
+impl Given {
+    /// `branch` is what is checked out. Without an event everything is run, as by a push.
+    pub fn read(options: &Run, branch: Option<RefName>) -> Result<Self, Failure> {
+        let told = match options.event.as_deref() {
+            None => Told { event: "push".to_owned(), ..Told::default() },
+            Some(name) if is_name(name) => Told { event: name.to_owned(), ..Told::default() },
+            Some(file) => event(Path::new(file))?,
+        };
+        let mut inputs: BTreeMap<String, String> =
+            told.inputs.iter().map(|(name, value)| (name.clone(), value.to_text())).collect();
+        inputs.extend(pairs("--input", &options.input)?);
+        let settings = |path: Option<&Path>| path.map_or(Ok(BTreeMap::new()), settings);
+        Ok(Self {
+            occurrence: Occurrence {
+                activity: activity(&told),
+                base: base(&told.payload),
+                event: told.event,
+                ref_name: told.ref_name.or(branch),
+                changed_paths: told.changed,
+            },
+            payload: told.payload,
+            inputs,
+            secrets: settings(options.secrets.as_deref())?,
+            vars: settings(options.vars.as_deref())?,
+            selective: options.event.is_some(),
+        })
+    }
+
+    /// What only other workflows call is never run by itself.
+    pub fn starts(&self, plan: &Plan) -> bool {
+        if self.selective {
+            return starts(plan, &self.occurrence);
+        }
+        plan.triggers.is_empty()
+            || plan.triggers.iter().any(|trigger| trigger.event != "workflow_call")
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+}
+
+fn event(path: &Path) -> Result<Told, Failure> {
+    let text = read(path)?;
+    serde_json::from_str(&text).map_err(|error| {
+        let message = format!("{} is no event: {error}", path.display());
+        Failure::new(Exit::Usage, "usage", message)
+            .hint("{\"event\": \"push\", \"ref\": \"refs/heads/main\", \"payload\": {}}")
+    })
+}
+
+fn member(value: &Value, name: &str) -> Value {
+    let members: Option<&Object> = match value {
+        Value::Object(members) => Some(members),
+        _ => None,
+    };
+    members.and_then(|members| members.get(name)).cloned().unwrap_or_default()
+}
+
+fn activity(told: &Told) -> Option<String> {
+    match member(&told.payload, "action") {
+        Value::String(action) => Some(action.to_string()),
+        _ => None,
+    }
+}
+
+fn base(payload: &Value) -> Option<String> {
+    match member(&member(&member(payload, "pull_request"), "base"), "ref") {
+        Value::String(name) => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+/// Lines `NAME=VALUE`; empty ones and those that begin with `#` say nothing.
+fn settings(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let text = read(path)?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let pair = |(number, line): (usize, &str)| {
+        let (name, value) = line.split_once('=').ok_or_else(|| {
+            // The line may hold a secret: it is not shown.
+            let message = format!("{}: entry {} is not NAME=VALUE", path.display(), number + 1);
+            Failure::new(Exit::Usage, "usage", message)
+        })?;
+        Ok((name.trim().to_owned(), value.to_owned()))
+    };
+    lines.enumerate().map(pair).collect()
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let told = |error: String| {
+        let message = format!("{} cannot be read: {error}", path.display());
+        Failure::new(Exit::Usage, "usage", message)
+    };
+    let size = path.metadata().map_err(|error| told(error.to_string()))?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(told(format!("it has {size} bytes, more than {FILE_BYTES_MAX}")));
+    }
+    std::fs::read_to_string(path).map_err(|error| told(error.to_string()))
+}
+
+/// What an option gives that takes NAME=VALUE.
+pub fn pairs(option: &str, texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let pair = |text: &String| {
+        let (name, value) = text.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    let pairs: Option<BTreeMap<String, String>> = texts.iter().map(pair).collect();
+    let usage = || Failure::new(Exit::Usage, "usage", format!("`{option}` takes NAME=VALUE"));
+    pairs.ok_or_else(usage)
+}
+
+/// A word that nobody can guess.
+pub fn word(entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 16];
+    entropy.fill(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,108 @@
+//! Values that are not known while a step is planned: they stand in its texts as marks, which the
+//! runner replaces when the step starts. So no event ever holds a secret.
+//!
+//! A mark carries a word that only the run's maker and its runner know: text from outside cannot
+//! pass for one.
+
+/// Characters of Unicode's private use area; no program writes them by chance.
+const OPEN: char = '\u{e0f0}';
+const CLOSE: char = '\u{e0f1}';
+
+/// What stands behind a mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// The secret of that name.
+    Secret(String),
+    /// The digest of the files of the workspace that the patterns match.
+    Files(Vec<String>),
+}
+
+impl Sealed {
+    /// The mark that stands for it.
+    pub fn mark(&self, word: &str) -> String {
+        match self {
+            Self::Secret(name) => format!("{OPEN}{word}:s:{name}{CLOSE}"),
+            Self::Files(patterns) => {
+                let patterns = serde_json::to_string(patterns).unwrap_or_default();
+                format!("{OPEN}{word}:f:{patterns}{CLOSE}")
+            }
+        }
+    }
+
+    fn read(mark: &str, word: &str) -> Option<Self> {
+        let rest = mark.strip_prefix(word)?;
+        match rest.strip_prefix(":s:") {
+            Some(name) => Some(Self::Secret(name.to_owned())),
+            None => serde_json::from_str(rest.strip_prefix(":f:")?).ok().map(Self::Files),
+        }
+    }
+}
+
+/// Whether a mark with the word is in the text.
+pub fn is_sealed(text: &str, word: &str) -> bool {
+    !word.is_empty() && text.contains(&format!("{OPEN}{word}:"))
+}
+
+/// The text with `value` in place of each mark; what only looks like one stays.
+///
+/// # Errors
+/// The first that `value` gives.
+pub fn unsealed<E>(
+    text: &str,
+    word: &str,
+    mut value: impl FnMut(&Sealed) -> Result<String, E>,
+) -> Result<String, E> {
+    if !is_sealed(text, word) {
+        return Ok(text.to_owned());
+    }
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once(OPEN) {
+        out.push_str(before);
+        let sealed = after
+            .split_once(CLOSE)
+            .and_then(|(mark, tail)| Sealed::read(mark, word).map(|sealed| (sealed, tail)));
+        match sealed {
+            Some((sealed, tail)) => {
+                out.push_str(&value(&sealed)?);
+                rest = tail;
+            }
+            None => {
+                out.push(OPEN);
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// The text for people: `***` in place of each mark.
+pub fn shown(text: &str, word: &str) -> String {
+    let shown: Result<String, std::convert::Infallible> =
+        unsealed(text, word, |_| Ok("***".to_owned()));
+    match shown {
+        Ok(text) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_replaced_and_nothing_else_is() {
+        let secret = Sealed::Secret("TOKEN".to_owned()).mark("w0rd");
+        let files = Sealed::Files(vec!["**/Cargo.lock".to_owned(), "a\"b".to_owned()]).mark("w0rd");
+        let forged = Sealed::Secret("TOKEN".to_owned()).mark("other");
+        let text = format!("a {secret} b {files} c {forged} {OPEN}");
+        let open = |sealed: &Sealed| -> Result<String, ()> { Ok(format!("<{sealed:?}>")) };
+        assert_eq!(
+            unsealed(&text, "w0rd", open).unwrap(),
+            format!(
+                "a <Secret(\"TOKEN\")> b <Files([\"**/Cargo.lock\", \"a\\\"b\"])> c {forged} {OPEN}"
+            )
+        );
+        assert_eq!(shown(&secret, "w0rd"), "***");
+        assert!(!is_sealed(&forged, "w0rd") && !is_sealed(&secret, ""));
+    }
+}

@@ -143,7 +143,7 @@ fn tests(job: &Job<'_>, tally: &mut Tally) -> Result<(), Failure> {
     let mut args = vec!["test".to_owned(), "--workspace".into(), "--no-fail-fast".into()];
     if !job.without.is_empty() {
         args.push("--".into());
-        args.extend(job.without.iter().flat_map(|name| ["--skip".into(), format!("needs_{name}")]));
+        args.extend(job.without.iter().flat_map(|name| ["--skip".into(), path_of(name)]));
     }
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let told = shell::tee(&mut job.repo.cargo(&words))?;
@@ -155,6 +155,11 @@ fn tests(job: &Job<'_>, tally: &mut Tally) -> Result<(), Failure> {
     }
     let ok = told.status.success() && counts.failed == 0 && counts.passed > 0;
     verdict(ok, &format!("cargo {}", args.join(" ")))
+}
+
+/// What the paths of tests that need this tool contain.
+fn path_of(tool: &str) -> String {
+    format!("needs_{}", tool.replace('-', "_"))
 }
 
 /// The profile that the tests were built with: a release build would take longer than it saves.
@@ -226,6 +231,12 @@ test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 test result: FAILED. 10 passed; 2 failed; 1 ignored; 0 measured; 4 filtered out; finished in 12.34s
 ";
         assert_eq!(counts(stdout), Counts { passed: 13, failed: 2, ignored: 1 });
+    }
+
+    #[test]
+    fn a_tool_is_in_the_path_of_a_test_as_rust_can_write_it() {
+        assert_eq!(path_of("setpriv"), "needs_setpriv");
+        assert_eq!(path_of("ssh-keygen"), "needs_ssh_keygen");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub enum Source {
     Typed(&'static str),
 }
 
-/// Every tool; a test that needs `NAME` has `needs_NAME` in its path, so that `--without NAME` can leave it out.
+/// Every tool; a test that needs `NAME` has `needs_NAME` in its path, with `_` for `-`, so that `--without NAME` can leave it out.
 pub const TOOLS: &[Tool] = &[
     Tool {
         name: "rustc",
@@ -49,6 +49,24 @@ pub const TOOLS: &[Tool] = &[
         probe: &["--version"],
         source: Source::Debian("curl"),
         why: "an HTTP client that is not ours asks the edge and the server",
+    },
+    Tool {
+        name: "ssh-keygen",
+        probe: &[],
+        source: Source::Debian("openssh-client"),
+        why: "git verifies signatures with it, and its ssh-agent holds keys that sign",
+    },
+    Tool {
+        name: "openssl",
+        probe: &["version"],
+        source: Source::Debian("openssl"),
+        why: "makes the certificate of a git remote that wants a password",
+    },
+    Tool {
+        name: "python3",
+        probe: &["--version"],
+        source: Source::Debian("python3"),
+        why: "serves that remote",
     },
     Tool {
         name: "strace",

@@ -42,29 +42,6 @@ fn require(second: u32) -> Event {
 }
 
 #[test]
-fn git_verifies_what_grit_signs() {
-    let team = Team::new();
-    let (ada, line) = ada(&team);
-    for number in 1..=2 {
-        ada.append(&lane("ada"), &event("ada", number)).unwrap();
-    }
-    let folder = ada.repository().git_dir();
-    let allowed = team.folder.path().join("allowed");
-    std::fs::write(&allowed, format!("ada namespaces=\"git,grit\" {line}\n")).unwrap();
-    git(folder, &["config", "gpg.ssh.allowedSignersFile", allowed.to_str().unwrap()]);
-    let commits = git(folder, &["rev-list", "refs/grit/a/ada"]);
-    for commit in commits.lines() {
-        git(folder, &["verify-commit", commit]);
-    }
-    git(folder, &["fsck", "--strict"]);
-    let other = signing(&team, "eve", 9).1;
-    std::fs::write(&allowed, format!("ada namespaces=\"git\" {other}\n")).unwrap();
-    let tip = commits.lines().next().unwrap();
-    let verified = Command::new("git").arg("-C").arg(folder).args(["verify-commit", tip]).output();
-    assert!(!verified.unwrap().status.success(), "it would believe anybody");
-}
-
-#[test]
 fn a_signature_survives_being_moved_behind_others() {
     let team = Team::new();
     let (ada, _) = ada(&team);
@@ -243,32 +220,7 @@ fn what_was_agreed_on_without_a_remote_goes_to_the_first() {
     assert_eq!(theirs.agreed().unwrap().meta, expected);
 }
 
-/// An agent with one key, ended with the test.
-struct Agent {
-    pid: String,
-    socket: PathBuf,
-}
-
-impl Agent {
-    fn with(key: &std::path::Path, socket: PathBuf) -> Self {
-        let started = Command::new("ssh-agent").arg("-a").arg(&socket).output().unwrap();
-        let text = String::from_utf8(started.stdout).unwrap();
-        let pid = text.split("SSH_AGENT_PID=").nth(1).unwrap().split(';').next().unwrap();
-        let agent = Self { pid: pid.to_owned(), socket };
-        let mut add = Command::new("ssh-add");
-        add.arg("-q").arg(key).env("SSH_AUTH_SOCK", &agent.socket).stdin(Stdio::null());
-        assert!(add.status().unwrap().success());
-        agent
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(&self.pid).status();
-    }
-}
-
-/// By itself a test without an agent's help; the one below runs it with one.
+/// By itself a test without an agent's help; one of those below runs it with one.
 #[test]
 fn a_key_that_is_elsewhere_signs() {
     let team = Team::new();
@@ -291,22 +243,75 @@ fn a_key_that_is_elsewhere_signs() {
     assert_eq!((changes.entries.len(), changes.quarantined.len()), (1, 0));
 }
 
-#[test]
-fn a_key_in_an_agent_signs() {
-    let folder = grit_testkit::temp_dir();
-    let key = folder.path().join("key");
-    let words = ["-q", "-t", "ed25519", "-N", "", "-C", "ada", "-f"];
-    let made = Command::new("ssh-keygen").args(words).arg(&key).status().unwrap();
-    assert!(made.success());
-    let agent = Agent::with(&key, folder.path().join("agent"));
-    std::fs::remove_file(&key).unwrap();
-    let public = folder.path().join("key.pub");
-    let mut test = crate::this_program("signing::a_key_that_is_elsewhere_signs");
-    test.env("GRIT_TEST_PUBLIC_KEY", &public).env("SSH_AUTH_SOCK", &agent.socket);
-    let output = test.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    // Without the agent nothing is recorded unsigned instead.
-    let mut test = crate::this_program("signing::a_key_that_is_elsewhere_signs");
-    test.env("GRIT_TEST_PUBLIC_KEY", &public).env_remove("SSH_AUTH_SOCK");
-    assert!(!test.output().unwrap().status.success());
+mod needs_ssh_keygen {
+    use super::*;
+
+    /// An agent with one key, ended with the test.
+    struct Agent {
+        pid: String,
+        socket: PathBuf,
+    }
+
+    impl Agent {
+        fn with(key: &std::path::Path, socket: PathBuf) -> Self {
+            let started = Command::new("ssh-agent").arg("-a").arg(&socket).output().unwrap();
+            let text = String::from_utf8(started.stdout).unwrap();
+            let pid = text.split("SSH_AGENT_PID=").nth(1).unwrap().split(';').next().unwrap();
+            let agent = Self { pid: pid.to_owned(), socket };
+            let mut add = Command::new("ssh-add");
+            add.arg("-q").arg(key).env("SSH_AUTH_SOCK", &agent.socket).stdin(Stdio::null());
+            assert!(add.status().unwrap().success());
+            agent
+        }
+    }
+
+    impl Drop for Agent {
+        fn drop(&mut self) {
+            let _ = Command::new("kill").arg(&self.pid).status();
+        }
+    }
+
+    #[test]
+    fn git_verifies_what_grit_signs() {
+        let team = Team::new();
+        let (ada, line) = ada(&team);
+        for number in 1..=2 {
+            ada.append(&lane("ada"), &event("ada", number)).unwrap();
+        }
+        let folder = ada.repository().git_dir();
+        let allowed = team.folder.path().join("allowed");
+        std::fs::write(&allowed, format!("ada namespaces=\"git,grit\" {line}\n")).unwrap();
+        git(folder, &["config", "gpg.ssh.allowedSignersFile", allowed.to_str().unwrap()]);
+        let commits = git(folder, &["rev-list", "refs/grit/a/ada"]);
+        for commit in commits.lines() {
+            git(folder, &["verify-commit", commit]);
+        }
+        git(folder, &["fsck", "--strict"]);
+        let other = signing(&team, "eve", 9).1;
+        std::fs::write(&allowed, format!("ada namespaces=\"git\" {other}\n")).unwrap();
+        let tip = commits.lines().next().unwrap();
+        let verified =
+            Command::new("git").arg("-C").arg(folder).args(["verify-commit", tip]).output();
+        assert!(!verified.unwrap().status.success(), "it would believe anybody");
+    }
+
+    #[test]
+    fn a_key_in_an_agent_signs() {
+        let folder = grit_testkit::temp_dir();
+        let key = folder.path().join("key");
+        let words = ["-q", "-t", "ed25519", "-N", "", "-C", "ada", "-f"];
+        let made = Command::new("ssh-keygen").args(words).arg(&key).status().unwrap();
+        assert!(made.success());
+        let agent = Agent::with(&key, folder.path().join("agent"));
+        std::fs::remove_file(&key).unwrap();
+        let public = folder.path().join("key.pub");
+        let mut test = crate::this_program("signing::a_key_that_is_elsewhere_signs");
+        test.env("GRIT_TEST_PUBLIC_KEY", &public).env("SSH_AUTH_SOCK", &agent.socket);
+        let output = test.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        // Without the agent nothing is recorded unsigned instead.
+        let mut test = crate::this_program("signing::a_key_that_is_elsewhere_signs");
+        test.env("GRIT_TEST_PUBLIC_KEY", &public).env_remove("SSH_AUTH_SOCK");
+        assert!(!test.output().unwrap().status.success());
+    }
 }

@@ -1,5 +1,6 @@
 //! Locks between clones, as scripts use them: the remote says who has one.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -338,4 +339,72 @@ fn a_push_lands_only_while_the_lock_is_held() {
         env.git(&env.path("hosted.git"), &["rev-parse", "release"]),
     );
     assert_eq!(ours, there);
+}
+
+#[test]
+fn a_lock_is_one_for_every_kind_of_clone() {
+    let env = Env::new();
+    let (one, two) = (clone(&env, "one"), clone(&env, "two"));
+    env.git(&one, &["worktree", "add", "--quiet", "../linked"]);
+    env.git(&env.path(""), &["clone", "--quiet", "--bare", "hosted.git", "bare.git"]);
+    let url = format!("file://{}", env.path("hosted.git").display());
+    env.git(&env.path(""), &["clone", "--quiet", "--depth", "1", &url, "shallow"]);
+    for (name, token) in [("linked", "1"), ("bare.git", "2"), ("shallow", "3")] {
+        let folder = env.path(name);
+        let took = lock(&env, &folder, &["acquire", DEPLOY]).expect_code(0);
+        assert_eq!(took.stdout.trim_end(), token, "{name}");
+        lock(&env, &two, &["acquire", DEPLOY]).expect_code(4);
+        lock(&env, &folder, &["renew", DEPLOY]).expect_code(0);
+        lock(&env, &folder, &["check", DEPLOY, "--token", token]).expect_code(0);
+        let target = format!("HEAD:refs/heads/from-{name}");
+        lock(&env, &folder, &["push", "--resource", DEPLOY, &target]).expect_code(0);
+        lock(&env, &folder, &["release", DEPLOY]).expect_code(0);
+    }
+    lock(&env, &env.path("linked"), &["acquire", DEPLOY]).expect_code(0);
+    lock(&env, &one, &["release", DEPLOY]).expect_code(0);
+}
+
+#[test]
+fn nobody_need_be_known_to_git() {
+    let env = Env::new();
+    let (one, two) = (clone(&env, "one"), clone(&env, "two"));
+    let nameless = |args: &[&str]| {
+        let mut command = env.command(GRIT, &one);
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env_remove("USER");
+        env.run(command.arg("lock").args(args))
+    };
+    let took = nameless(&["acquire", DEPLOY, "--json"]).expect_code(0).document();
+    assert_eq!(took["data"]["owner"]["actor"], "somebody");
+    let refused = lock(&env, &two, &["acquire", DEPLOY]).expect_code(4);
+    assert!(refused.stderr.contains("is held by somebody"), "{refused:?}");
+    nameless(&["release", DEPLOY]).expect_code(0);
+}
+
+#[test]
+fn a_remote_that_takes_nothing_grants_nothing() {
+    let env = Env::new();
+    let one = clone(&env, "one");
+    let hook = env.path("hosted.git/hooks/pre-receive");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(&hook, "#!/bin/sh\necho 'read only today' >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = lock(&env, &one, &["acquire", DEPLOY]).expect_code(5);
+    assert!(refused.stderr.contains("read only today"), "{refused:?}");
+    lock(&env, &one, &["release", DEPLOY]).expect_code(3);
+    std::fs::remove_file(hook).unwrap();
+    assert_eq!(lock(&env, &one, &["acquire", DEPLOY]).expect_code(0).stdout, "1\n");
+}
+
+#[test]
+fn ids_of_another_kind_are_told() {
+    let env = Env::new();
+    let one = clone(&env, "one");
+    let init = ["init", "--quiet", "--object-format=sha256"];
+    env.git(&env.path(""), &[&init[..], &["new"]].concat());
+    let refused = lock(&env, &env.path("new"), &["acquire", DEPLOY]).expect_code(5);
+    assert!(refused.stderr.contains("names its objects by SHA-256"), "{refused:?}");
+    env.git(&env.path(""), &[&init[..], &["--bare", "new.git"]].concat());
+    env.git(&one, &["remote", "set-url", "origin", "../new.git"]);
+    let refused = lock(&env, &one, &["acquire", DEPLOY]).expect_code(5);
+    assert!(refused.stderr.contains("hash algorithm"), "{refused:?}");
 }

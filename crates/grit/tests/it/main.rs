@@ -13,6 +13,7 @@ mod living;
 mod locking;
 mod misbehaving;
 mod quick_start;
+mod reaching;
 mod refusing;
 mod reporting;
 mod running;

@@ -65,19 +65,44 @@ fn from_the_first_key_to_a_team_that_requires_signatures() {
     assert_eq!(env.grit(&one, &["log"]).expect_code(0).stdout.lines().count(), 2);
 }
 
+/// A key's record and a change signed with it may come from two clocks: the later is later.
 #[test]
-fn git_reads_the_keys_that_grit_lists() {
+fn what_follows_a_record_is_later_than_the_record() {
     let (env, one, _) = two_clones();
-    env.grit(&one, &["key", "create"]).expect_code(0);
-    env.grit(&one, &["key", "publish"]).expect_code(0);
+    env.grit(&one, &["label", "define", "bug"]).expect_code(0);
+    let read = |name: &str| -> serde_json::Value {
+        let message = env.git(&one, &["log", "-1", "--format=%B", name]);
+        serde_json::from_str(message.trim()).unwrap()
+    };
+    let mut record = read("refs/grit/meta");
+    let ahead = record["hlc"][0].as_i64().unwrap() + 120_000;
+    record["hlc"][0] = ahead.into();
+    let tree = env.git(&one, &["hash-object", "-t", "tree", "-w", "/dev/null"]);
+    let commit = env.git(&one, &["commit-tree", "-m", &record.to_string(), tree.trim()]);
+    env.git(&one, &["update-ref", "refs/grit/meta", commit.trim()]);
     env.grit(&one, &["issue", "create", "--title", "t"]).expect_code(0);
-    let signers = env.grit(&one, &["key", "list", "--allowed-signers"]).expect_code(0).stdout;
-    std::fs::write(env.path("allowed"), signers).unwrap();
-    let allowed = env.path("allowed");
-    env.git(&one, &["config", "gpg.ssh.allowedSignersFile", allowed.to_str().unwrap()]);
-    let tip = env.git(&one, &["for-each-ref", "--format=%(objectname)", "refs/grit/a"]);
-    env.git(&one, &["verify-commit", tip.trim()]);
-    env.git(&one, &["verify-commit", "refs/grit/meta"]);
+    let lane = env.git(&one, &["for-each-ref", "--format=%(refname)", "refs/grit/a"]);
+    let created = read(lane.trim());
+    assert!(created["hlc"][0].as_i64().unwrap() >= ahead, "{created}");
+}
+
+mod needs_ssh_keygen {
+    use super::*;
+
+    #[test]
+    fn git_reads_the_keys_that_grit_lists() {
+        let (env, one, _) = two_clones();
+        env.grit(&one, &["key", "create"]).expect_code(0);
+        env.grit(&one, &["key", "publish"]).expect_code(0);
+        env.grit(&one, &["issue", "create", "--title", "t"]).expect_code(0);
+        let signers = env.grit(&one, &["key", "list", "--allowed-signers"]).expect_code(0).stdout;
+        std::fs::write(env.path("allowed"), signers).unwrap();
+        let allowed = env.path("allowed");
+        env.git(&one, &["config", "gpg.ssh.allowedSignersFile", allowed.to_str().unwrap()]);
+        let tip = env.git(&one, &["for-each-ref", "--format=%(objectname)", "refs/grit/a"]);
+        env.git(&one, &["verify-commit", tip.trim()]);
+        env.git(&one, &["verify-commit", "refs/grit/meta"]);
+    }
 }
 
 #[test]

@@ -184,8 +184,10 @@ fn plan_of(
     let mut salt = [0; 4];
     OsEntropy.fill(&mut salt);
     let (mut clock, now) = (HlcClock::salted(u32::from_le_bytes(salt)), SystemClock.now());
-    for event in events {
-        clock.hear(event.hlc, now);
+    let failed = |error| Failure::because("the ledger cannot be read", &error);
+    let agreed = place.ledger()?.agreed().map_err(failed)?;
+    for heard in events.iter().map(|event| event.hlc).chain(agreed.latest) {
+        clock.hear(heard, now);
     }
     let repo = place.repo_name()?;
     let actor = Actor::new(place.actor().principal, format!("{VIA}{}", options.format.name()));

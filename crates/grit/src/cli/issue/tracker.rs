@@ -133,7 +133,9 @@ impl Tracker {
             return Ok(Vec::new());
         }
         let now = self.now();
-        if let Some(latest) = self.index.latest(now).map_err(index_failure)? {
+        let agreed = self.ledger.agreed().map_err(|error| index_failure(error.into()))?;
+        let indexed = self.index.latest(now).map_err(index_failure)?;
+        for latest in indexed.into_iter().chain(agreed.latest) {
             // From a clock that is far ahead: `grit doctor` names it, and nobody follows it.
             self.clock.hear(latest, now);
         }

@@ -108,15 +108,18 @@ pub(crate) fn is_locked(stderr: &str) -> bool {
 
 /// Waits until the refs of a remote that is a folder of this machine are not locked any more, and
 /// removes what nobody holds. A remote elsewhere is its host's to keep.
-pub(crate) fn unlock(repository: &Repository, remote: &str) {
-    let Ok(Some(folder)) = folder(repository, remote) else { return };
+pub(crate) fn unlock_there(repository: &Repository, remote: &str) {
+    let folder = folder(repository, remote).ok().flatten();
+    if let Some(there) = folder.and_then(|folder| Repository::open(&folder).ok()) {
+        unlock(&there);
+    }
+}
+
+/// The same for this repository, where a git that was killed left locks a moment ago.
+pub(crate) fn unlock(repository: &Repository) {
     let deadline = Instant::now() + LOCKED_MAX;
-    let unlocked = || -> Result<bool, GitError> {
-        let there = Repository::open(&folder)?;
-        there.clear_stale_locks()?;
-        there.has_locks()
-    };
-    while Instant::now() < deadline && unlocked().is_ok_and(|locked| locked) {
+    let is_locked = || repository.clear_stale_locks().and_then(|_| repository.has_locks());
+    while is_locked().unwrap_or(false) && Instant::now() < deadline {
         thread::sleep(LOCKED_EVERY);
     }
 }

@@ -50,7 +50,7 @@ impl GitLedger {
         }
         let output = push.output().map_err(|error| unreachable(remote, error))?;
         if remote::is_locked(&output.stderr) {
-            remote::unlock(&self.repository, remote);
+            remote::unlock_there(&self.repository, remote);
         }
         let text = String::from_utf8_lossy(&output.stdout);
         let told: BTreeMap<&str, Verdict> = text.lines().filter_map(pushed).collect();

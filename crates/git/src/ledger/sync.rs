@@ -222,7 +222,12 @@ impl GitLedger {
         for name in ["base", "meta"] {
             fetch = fetch.operand(format!("+{theirs}/{name}*:{here}/{name}*"));
         }
-        let bad = match fetch.run() {
+        let mut fetched = fetch.clone().run();
+        if fetched.as_ref().is_err_and(is_locked) {
+            remote::unlock(&self.repository);
+            fetched = fetch.run();
+        }
+        let bad = match fetched {
             Ok(_) => None,
             Err(GitError::Failed { stderr, .. }) if remote::is_bad_object(&stderr) => {
                 self.fetch_apart(remote, audit)?
@@ -520,6 +525,10 @@ pub(super) fn pause(round: usize) -> Duration {
     let longest = 75u64 << round.saturating_sub(1).min(4);
     let random = RandomState::new().hash_one(round) % longest.max(1);
     Duration::from_millis((longest / 3 + random * 2 / 3).min(1_500))
+}
+
+fn is_locked(error: &GitError) -> bool {
+    matches!(error, GitError::Failed { stderr, .. } if remote::is_locked(stderr))
 }
 
 pub(super) fn unreachable(remote: &str, error: GitError) -> LedgerError {

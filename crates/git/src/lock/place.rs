@@ -211,7 +211,7 @@ impl Place<'_> {
         }
         let output = push.output();
         if output.as_ref().is_ok_and(|output| remote::is_locked(&output.stderr)) {
-            remote::unlock(self.repository, remote);
+            remote::unlock_there(self.repository, remote);
         }
         match output.map(|output| judge(output, moves)) {
             Ok(published) => {

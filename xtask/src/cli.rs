@@ -28,7 +28,7 @@ usage: cargo xtask COMMAND
   torture sync [--clones N]        clones that create alone and sync at once; CI jobs; processes in one clone
         [--events N] [--runners N] [--binary PATH]
   torture ledger [--every-call]    create, sync and acquire, killed at their file system calls; their order; full disks
-        [--jobs N] [--binary PATH]
+        [--only kills|order|full] [--jobs N] [--binary PATH]
   realworld [--rounds N]           published packages' own workflows, under `grit run` and by hand
         [--binary PATH]";
 
@@ -258,6 +258,11 @@ fn torture_ledger(words: &mut Words<'_>) -> Result<Command, UsageError> {
     while let Some(word) = words.next() {
         match word {
             "--every-call" => settings.every_call = true,
+            "--only" => {
+                let name = words.value(word)?;
+                let part = torture::ledger::Part::named(name);
+                settings.only = Some(part.ok_or_else(|| unexpected(name))?);
+            }
             "--jobs" => settings.jobs = words.positive(word)?,
             "--binary" => settings.binary = Some(words.value(word)?.into()),
             other => return Err(unexpected(other)),

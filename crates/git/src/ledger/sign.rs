@@ -10,6 +10,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use gix::config::file::{Metadata, includes, init};
+use gix::config::{File, Source};
 use grit_ledger::SignatureProblem;
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
@@ -48,7 +50,7 @@ pub(super) enum Wanted {
 pub(super) fn wanted(repository: &Repository) -> Option<Wanted> {
     let local = repository.local();
     let local = local.config_snapshot();
-    let user = gix::config::File::from_globals().ok();
+    let user = of_user();
     let setting = |name: &str| {
         let own = local.string(name).map(|value| value.to_string());
         own.or_else(|| Some(user.as_ref()?.string(name)?.to_string()))
@@ -58,6 +60,20 @@ pub(super) fn wanted(repository: &Repository) -> Option<Wanted> {
     }
     let is_ssh = setting("gpg.format").is_some_and(|format| format == "ssh");
     setting("user.signingKey").filter(|_| is_ssh).map(Wanted::WhenAsked)
+}
+
+/// The configuration of the machine and of the user. What git was built with is left out: only a
+/// run of git tells where that is.
+fn of_user() -> Option<File> {
+    let paths = [Source::System, Source::Git, Source::User].into_iter().filter_map(|source| {
+        let path = source.storage_location(&mut |name| std::env::var_os(name))?;
+        let (path, trust) = (path.is_file().then_some(path)?, gix::sec::Trust::Full);
+        Some(Metadata { path: Some(path), source, level: 0, trust })
+    });
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let includes = includes::Options::follow_without_conditional(home.as_deref());
+    let options = init::Options { includes, ..init::Options::default() };
+    File::from_paths_metadata(paths, options).ok().flatten()
 }
 
 impl Signer {

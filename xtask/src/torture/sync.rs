@@ -75,6 +75,11 @@ fn clones(ground: &Ground, count: u64, events: u64) -> Result<Vec<String>> {
             wrong.push(format!("{name} has {there} of {} events", count * events));
         }
     }
+    let exports: BTreeSet<String> =
+        names.iter().map(|name| ground.grit(name, &["export"], false)).collect::<Result<_>>()?;
+    let (different, bytes) = (exports.len(), exports.first().map_or(0, String::len));
+    println!("`grit export` in {count} clones: {bytes} bytes, {different} different");
+    wrong.extend((different != 1).then(|| format!("{different} different exports")));
     Ok(wrong)
 }
 

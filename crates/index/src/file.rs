@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionB
 use crate::IndexError;
 
 /// Of the tables; another one has the file made again.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// How long another process may write, or replace the file.
 const BUSY_MAX: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use grit_issues::{
     Dependencies, Dependency, Issue, LookupError, PREFIX_MIN, Query, Record, lookup,
 };
 use grit_ledger::{AHEAD_MAX, Event, Hlc};
-use grit_types::{IssueId, Timestamp};
+use grit_types::{EventId, IssueId, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
@@ -114,6 +114,18 @@ pub(crate) fn events(connection: &Connection, id: &IssueId) -> Result<Vec<Event>
         events.push(Event::decode(bytes)?);
     }
     Ok(events)
+}
+
+/// Where the ledger has what happened to an issue.
+pub(crate) fn places(
+    connection: &Connection,
+    id: &IssueId,
+) -> Result<Vec<(EventId, String)>, IndexError> {
+    let sql = "SELECT event.id, at FROM event JOIN record USING (n) WHERE record.id = ?1";
+    let mut statement = connection.prepare(sql)?;
+    let found =
+        statement.query_map([id.as_str()], |found| Ok((row::id(found, 0)?, found.get(1)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// The latest reading of any clock that is not far ahead of `now`.

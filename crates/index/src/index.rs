@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use grit_issues::{Dependencies, Issue, LookupError, Query, Record, SavedQueries};
 use grit_ledger::{Event, Hlc, Ledger};
-use grit_types::{IssueId, Timestamp};
+use grit_types::{EventId, IssueId, Timestamp};
 use rusqlite::Connection;
 
 use crate::file::Held;
@@ -162,6 +162,11 @@ impl Index {
     /// What happened to an issue, for [`grit_issues::history`].
     pub fn events(&self, id: &IssueId) -> Result<Vec<Event>, IndexError> {
         self.run(|connection| find::events(connection, id))
+    }
+
+    /// Where the ledger has each of them, in its own words ([`grit_ledger::Entry::at`]).
+    pub fn places(&self, id: &IssueId) -> Result<Vec<(EventId, String)>, IndexError> {
+        self.run(|connection| find::places(connection, id))
     }
 
     /// The latest reading of any clock that is not far ahead of `now`: what is appended next must

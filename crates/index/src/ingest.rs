@@ -122,7 +122,7 @@ impl<'a> Batch<'a> {
     }
 
     fn take(&mut self, entry: &Entry) -> Done {
-        let Entry { id, event, .. } = entry;
+        let Entry { id, event, at, .. } = entry;
         let mut hear =
             self.connection.prepare_cached("INSERT OR IGNORE INTO reading VALUES (?1, ?2)")?;
         hear.execute(params![event.hlc.millis, event.hlc.count])?;
@@ -139,9 +139,10 @@ impl<'a> Batch<'a> {
         let touched = self.record(issue)?;
         touched.changed |= touched.record.apply(id, event, payload);
         let n = touched.n;
-        let mut keep =
-            self.connection.prepare_cached("INSERT OR IGNORE INTO event VALUES (?1, ?2, ?3)")?;
-        keep.execute(params![n, id.as_str(), event.encode()])?;
+        let mut keep = self
+            .connection
+            .prepare_cached("INSERT OR REPLACE INTO event VALUES (?1, ?2, ?3, ?4)")?;
+        keep.execute(params![n, id.as_str(), event.encode(), at])?;
         Ok(())
     }
 

@@ -9,8 +9,8 @@ CREATE TABLE reading (millis INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY K
 -- All that is known of each issue, those included whose creation did not come yet.
 CREATE TABLE record (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, json TEXT NOT NULL) STRICT;
 
--- What happened to each issue: the events' canonical bytes.
-CREATE TABLE event (n INTEGER NOT NULL, id TEXT NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (n, id)) STRICT, WITHOUT ROWID;
+-- What happened to each issue: the events' canonical bytes, and where the ledger has them.
+CREATE TABLE event (n INTEGER NOT NULL, id TEXT NOT NULL, bytes BLOB NOT NULL, at TEXT NOT NULL, PRIMARY KEY (n, id)) STRICT, WITHOUT ROWID;
 
 -- What people see of an issue, as far as it is asked for. Names are in lower case (of ASCII
 -- letters), times in milliseconds; `has` is a bit for each attribute.

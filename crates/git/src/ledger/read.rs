@@ -9,6 +9,7 @@ use super::chain::{Chain, Relation, relation};
 use super::meta::{self, Agreed};
 use super::sync::Tips;
 use super::{GitLedger, entry, storage};
+use crate::error::Cause;
 use crate::{Git, GitError};
 
 /// The head that says which keys count.
@@ -55,6 +56,23 @@ impl GitLedger {
             changes.quarantined.push(Quarantined { lane, at, reason });
         }
         Ok(changes)
+    }
+
+    /// What the signature of the entry at `at` comes to by the keys that this clone knows;
+    /// unchecked where nobody asks for signatures.
+    pub fn signature(&self, at: &str) -> Result<Signed, LedgerError> {
+        if self.policy()? == Policy::Off {
+            return Ok(Signed::Unchecked);
+        }
+        let failed = |source: Cause| {
+            let action = format!("check the signature of {at}");
+            LedgerError::Storage { action, source }
+        };
+        let id: CommitId = at.parse().map_err(|error| failed(Cause::from(error)))?;
+        let entry =
+            entry::read(&self.repository.local(), &id).map_err(|error| failed(error.into()))?;
+        let event = entry.event().map_err(|error| failed(error.into()))?;
+        Ok(meta::signed(&self.agreed()?.meta, &entry, &event))
     }
 
     pub(super) fn heads_of(&self, tips: &Tips, policy: Policy) -> Result<Vec<Head>, LedgerError> {

@@ -58,11 +58,7 @@ pub fn run(options: &Log, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
 impl View {
     fn new(entry: Entry, now: Timestamp) -> Self {
         let Entry { lane, id, event, signed, .. } = entry;
-        let verified = match signed {
-            Signed::Unchecked => None,
-            Signed::Good(_) => Some(true),
-            Signed::Bad(_) => Some(false),
-        };
+        let verified = verified(&signed);
         Self {
             id,
             at: event.hlc.timestamp().rfc3339(),
@@ -74,6 +70,15 @@ impl View {
             verified,
             far_ahead: event.hlc.is_far_ahead(now),
         }
+    }
+}
+
+/// As documents say it.
+pub fn verified(signed: &Signed) -> Option<bool> {
+    match signed {
+        Signed::Unchecked => None,
+        Signed::Good(_) => Some(true),
+        Signed::Bad(_) => Some(false),
     }
 }
 

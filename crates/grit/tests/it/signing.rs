@@ -33,6 +33,17 @@ fn from_the_first_key_to_a_team_that_requires_signatures() {
     let events = env.data(&one, &["log", "--json"]);
     let verified: Vec<_> = events.as_array().unwrap().iter().map(|e| &e["verified"]).collect();
     assert!(verified.contains(&&true.into()) && verified.contains(&&false.into()), "{events}");
+    let issues = env.data(&one, &["issue", "list", "--json"]);
+    for issue in issues.as_array().unwrap() {
+        let id = issue["id"].as_str().unwrap();
+        let event = events.as_array().unwrap().iter().find(|event| event["id"] == issue["id"]);
+        let expected = &event.unwrap()["verified"];
+        assert_eq!(&env.data(&one, &["issue", "show", id, "--json"])["verified"], expected);
+        let history = env.data(&one, &["issue", "history", id, "--json"]);
+        assert_eq!(&history[0]["verified"], expected);
+        let text = env.grit(&one, &["issue", "show", id]).expect_code(0).stdout;
+        assert_eq!(text.contains("unverified: 1 of 1 events"), *expected == false, "{text}");
+    }
     let findings = env.data(&one, &["doctor", "--json"]);
     assert_eq!(findings[0]["check"], "unsigned", "{findings}");
     env.grit(&one, &["verify"]).expect_code(0);

@@ -1,4 +1,6 @@
-use grit_issues::{Issue, shown, shown_block};
+use grit_issues::{Issue, Line, shown, shown_block};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::tracker::{Tracker, index_failure};
 use crate::cli::place::Place;
@@ -9,25 +11,50 @@ use crate::ui::{Ui, table};
 const TITLE_CHARS: usize = 200;
 
 pub fn run(id: &str, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    ui.data(&Tracker::open(place)?.issue(id)?, text);
+    let tracker = Tracker::open(place)?;
+    let issue = tracker.issue(id)?;
+    let events = tracker.verified(&issue.id)?;
+    let unverified = events.values().filter(|verified| **verified == Some(false)).count();
+    let verified = match events.values().any(Option::is_none) {
+        true => None,
+        false => Some(unverified == 0),
+    };
+    ui.data(&with_verified(&issue, verified)?, |_| {
+        let count = (unverified, events.len());
+        text(&issue, (unverified > 0).then_some(count))
+    });
     Ok(Exit::Done)
+}
+
+/// A document, and whether what it tells is signed by who is said to have done it; none where
+/// nobody asks for signatures.
+fn with_verified(data: &impl Serialize, verified: Option<bool>) -> Result<Value, Failure> {
+    let mut data = serde_json::to_value(data)
+        .map_err(|error| Failure::because("the issue cannot be written", &error))?;
+    data["verified"] = verified.into();
+    Ok(data)
 }
 
 pub fn history(id: &str, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let tracker = Tracker::open(place)?;
     let id = tracker.id(id)?;
     let events = tracker.index().events(&id).map_err(index_failure)?;
-    let lines = grit_issues::history(&id, &events);
-    ui.data(&lines, |lines| {
-        let row = |line: &grit_issues::Line| {
-            vec![line.at.to_string(), line.by.to_string(), line.what.clone()]
+    let (lines, verified) = (grit_issues::history(&id, &events), tracker.verified(&id)?);
+    let of = |line: &Line| verified.get(&line.id).copied().flatten();
+    let data: Vec<Value> =
+        lines.iter().map(|line| with_verified(line, of(line))).collect::<Result<_, _>>()?;
+    ui.data(&data, |_| {
+        let row = |line: &Line| {
+            let mark = if of(line) == Some(false) { " (unverified)" } else { "" };
+            vec![line.at.to_string(), format!("{}{mark}", line.by), line.what.clone()]
         };
         table(&["WHEN", "WHO", "WHAT"], &lines.iter().map(row).collect::<Vec<_>>())
     });
     Ok(Exit::Done)
 }
 
-fn text(issue: &Issue) -> String {
+/// `unverified`: so many of its events, of so many.
+fn text(issue: &Issue, unverified: Option<(usize, usize)>) -> String {
     let labels: Vec<String> = issue.labels.iter().map(|label| shown(label, TITLE_CHARS)).collect();
     let mut text = format!(
         "{}\n{}, by {} at {}{}\n",
@@ -39,6 +66,9 @@ fn text(issue: &Issue) -> String {
     );
     for (name, value) in facts(issue) {
         text.push_str(&format!("{name}: {value}\n"));
+    }
+    if let Some((count, all)) = unverified {
+        text.push_str(&format!("unverified: {count} of {all} events\n"));
     }
     text.push_str(&format!("\n{}\n", shown_block(issue.body.trim_end())));
     for comment in &issue.comments {

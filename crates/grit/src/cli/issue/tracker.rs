@@ -84,6 +84,17 @@ impl Tracker {
         })
     }
 
+    /// Of each event of an issue whether it is signed by a key of its actor; none where nobody asks
+    /// for signatures.
+    pub fn verified(&self, id: &IssueId) -> Result<BTreeMap<EventId, Option<bool>>, Failure> {
+        let places = self.index.places(id).map_err(index_failure)?;
+        let verified = places.into_iter().map(|(id, at)| {
+            let signed = self.ledger.signature(&at).map_err(|error| index_failure(error.into()))?;
+            Ok((id, crate::cli::log::verified(&signed)))
+        });
+        verified.collect()
+    }
+
     /// What is known of the issue of the alert with that fingerprint.
     pub fn by_fingerprint(&self, fingerprint: &str) -> Result<Option<Record>, Failure> {
         let id = self.index.by_fingerprint(fingerprint).map_err(index_failure)?;

@@ -12,6 +12,7 @@ use super::Findings;
 /// What the pure layers may depend on besides each other: data in, data out, no runtime and no IO.
 const PURE_DEPENDENCIES: &[&str] = &[
     "annotate-snippets",
+    "base64",
     "hex",
     "indexmap",
     "jiff",

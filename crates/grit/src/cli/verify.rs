@@ -1,6 +1,6 @@
 use grit_git::GitLedger;
 use grit_issues::{Event, shown};
-use grit_ledger::{Changes, Cut, Entry, LedgerError, Policy, Signed};
+use grit_ledger::{BytesError, Changes, Cut, Entry, Ledger, LedgerError, Policy, Signed};
 use grit_types::chain;
 use serde::Serialize;
 
@@ -54,6 +54,10 @@ fn attachment(ledger: &GitLedger, entry: &Entry) -> Option<String> {
         return None;
     };
     let wrong = ledger.bytes_at(&entry.at, &attachment.digest).err()?;
+    if matches!(wrong, BytesError::Unknown(_)) && ledger.bytes(&attachment.digest).is_ok() {
+        // Taken in without them first, and with them since.
+        return None;
+    }
     let (name, event) = (shown(&attachment.name, 80), entry.id.short());
     Some(format!("attachment `{name}` of event {event}: {}", chain(&wrong)))
 }

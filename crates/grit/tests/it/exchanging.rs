@@ -256,3 +256,122 @@ fn trackers_in_git_are_read_from_another_repository() {
     assert_eq!(closed[0]["closed"]["reason"], "completed");
     assert_eq!(closed[0]["comments"][0]["body"], "Me too");
 }
+
+/// A tracker with attachments: one that was taken off, and one twice.
+fn with_files(env: &Env, folder: &Path) -> (String, Vec<u8>) {
+    let bytes: Vec<u8> = (0..70_000u32).map(|n| (n * 7 % 251) as u8).collect();
+    std::fs::write(env.path("core.bin"), &bytes).unwrap();
+    std::fs::write(env.path("log.txt"), "it leaks\n").unwrap();
+    let create = ["issue", "create", "--title", "t", "--attach", "../log.txt"];
+    let id = says(env, folder, &create).trim_end().to_owned();
+    says(env, folder, &["issue", "attach", &id, "../core.bin"]);
+    says(env, folder, &["issue", "attachment", "remove", &id, "log.txt"]);
+    says(env, folder, &["issue", "create", "--title", "u", "--attach", "../core.bin"]);
+    (id, bytes)
+}
+
+fn saved(env: &Env, folder: &Path, id: &str) -> Vec<u8> {
+    let path = says(env, folder, &["issue", "attachment", "save", id, "core.bin"]);
+    std::fs::read(folder.join(path.trim_end())).unwrap()
+}
+
+#[test]
+fn files_go_out_and_come_back() {
+    let env = Env::new();
+    let (one, other, late) =
+        (repository(&env, "one"), repository(&env, "other"), repository(&env, "late"));
+    let (id, bytes) = with_files(&env, &one);
+    let document = says(&env, &one, &["export"]);
+    assert_eq!(document.matches("\n\"sha256:").count(), 2, "each once");
+    let import = ["import", "--format", "grit", "-", "--json"];
+    piped(&env, &other, &import, &document).expect_code(0);
+    assert_eq!(says(&env, &other, &["export"]), document, "files and everything");
+    assert_eq!(saved(&env, &other, &id), bytes);
+    says(&env, &other, &["verify"]);
+    let again = piped(&env, &other, &import, &document).expect_code(0).document();
+    assert_eq!(again["data"]["events"], 0);
+
+    // First without them, as from an older Grit, and later with them.
+    let bare = says(&env, &one, &["export", "--no-files"]);
+    assert!(!bare.contains("\"files\""), "{bare}");
+    let told = piped(&env, &late, &import, &bare).expect_code(0).document();
+    assert_eq!(told["data"]["leftOut"][0], "the bytes of 2 attachments, not in the document");
+    insta::assert_snapshot!(env.grit(&late, &["export"]).refusal(), @r"
+    exit 5
+    Error: the attachment `core.bin`: no event in this clone brought sha256:84bc50d4d2f6f3a614f6720911ca67c9e4c8771648a9d7934a556450e4e8192b
+    Hint: export from a clone that has it whole; `grit export --no-files` leaves the bytes of attachments out
+    ");
+    assert_eq!(says(&env, &late, &["export", "--no-files"]), bare);
+    piped(&env, &late, &import, &document).expect_code(0);
+    assert_eq!(saved(&env, &late, &id), bytes);
+    assert_eq!(says(&env, &late, &["export"]), document);
+    says(&env, &late, &["verify"]);
+    let again = piped(&env, &late, &import, &document).expect_code(0).document();
+    assert_eq!(again["data"]["events"], 0);
+}
+
+#[test]
+fn an_export_without_its_files_is_none() {
+    let env = Env::new();
+    let (one, other) = (repository(&env, "one"), repository(&env, "other"));
+    with_files(&env, &one);
+    let document = says(&env, &one, &["export"]);
+    let forged = document.replace("aXQgbGVha3MK", "aXQgbGVha3MX");
+    assert_ne!(forged, document);
+    piped(&env, &other, &["import", "--format", "grit", "-"], &forged).expect_code(2);
+    assert_eq!(says(&env, &other, &["log"]), "");
+    // The blob is gone, and then it is another.
+    let blob = env.git(&one, &["hash-object", "../log.txt"]);
+    let (folder, name) = blob.trim().split_at(2);
+    let object = one.join(".git/objects").join(folder).join(name);
+    std::fs::rename(&object, env.path("object")).unwrap();
+    let missing = env.grit(&one, &["export"]).expect_code(5);
+    assert!(missing.stderr.contains("--no-files"), "{}", missing.stderr);
+    let seed = env.git(&one, &["hash-object", "README"]);
+    let (folder, name) = seed.trim().split_at(2);
+    std::fs::copy(one.join(".git/objects").join(folder).join(name), &object).unwrap();
+    let out = env.path("export.json").display().to_string();
+    env.grit(&one, &["export", "--out", &out]).expect_code(5);
+    assert!(!Path::new(&out).exists());
+    says(&env, &one, &["export", "--no-files"]);
+}
+
+/// Whoever imports has no key but their own: what others did would be left out by everybody.
+#[test]
+fn where_signatures_are_required_nobody_speaks_for_others() {
+    let env = Env::new();
+    let (one, other) = (repository(&env, "one"), repository(&env, "other"));
+    for title in ["It leaks", "Another"] {
+        let mut create = env.command(GRIT, &one);
+        create.env("GRIT_ACTOR", "alice").args(["issue", "create", "--title", title]);
+        env.run(&mut create).expect_code(0);
+    }
+    let document = says(&env, &one, &["export"]);
+    let markdown = says(&env, &one, &["export", "--format", "markdown"]);
+    for args in
+        [&["key", "create"][..], &["key", "publish"], &["policy", "--signatures", "require"]]
+    {
+        says(&env, &other, args);
+    }
+    let import = ["import", "--format", "grit", "-"];
+    let dry_run = ["import", "--format", "grit", "-", "--dry-run"];
+    let refusal = piped(&env, &other, &import, &document).refusal();
+    let key = says(&env, &other, &["key", "list"]);
+    insta::assert_snapshot!(refusal.replace(key.trim_end(), "[KEY]"), @r"
+    exit 6
+    Error: signatures are required here, and 2 of 2 events would not count: key [KEY] is tess's, and alice is said to have acted
+    Hint: `grit sync` brings what others signed; `grit export --format markdown` there and `grit import --format markdown` here take it in in your own name
+    ");
+    piped(&env, &other, &dry_run, &document).expect_code(6);
+    assert_eq!(says(&env, &other, &["log"]), "", "nothing was taken in");
+    // In the importer's own name it counts.
+    piped(&env, &other, &["import", "--format", "markdown", "-"], &markdown).expect_code(0);
+    assert_eq!(says(&env, &other, &["issue", "list", "--state", "all"]).lines().count(), 2);
+    says(&env, &other, &["verify"]);
+    // Without a key nothing of it would.
+    env.git(&other, &["config", "--unset", "grit.signingKey"]);
+    let edited = markdown.replace("title: \"Another\"", "title: A second one");
+    let unsigned = piped(&env, &other, &["import", "--format", "markdown", "-"], &edited);
+    let unsigned = unsigned.expect_code(6).stderr;
+    assert!(unsigned.contains("`grit key create`"), "{unsigned}");
+}

@@ -2,6 +2,7 @@
 
 mod asking;
 mod attaching;
+mod boarding;
 mod demonstrating;
 mod env;
 mod exchanging;

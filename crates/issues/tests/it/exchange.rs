@@ -6,7 +6,7 @@ use grit_issues::exchange::{
     Foreign, Found, ImportError, VIA, bugs, document, gitea, github, gitlab, grite, markdown,
     native, plan,
 };
-use grit_issues::{Command, Event, Issue, Issues, State};
+use grit_issues::{Attachment, Command, Event, Issue, Issues, State};
 use grit_ledger::HlcClock;
 use grit_types::{Digest, Principal, Timestamp};
 use proptest::prelude::*;
@@ -423,8 +423,8 @@ fn markdown_that_people_edit_is_taken_in() {
 fn a_document_that_was_changed_is_refused() {
     let mut alice = Clone_::new("alice", 0);
     alice.create("It leaks", "", &[]);
-    let text = document::write(alice.events.clone());
-    assert_eq!(document::read(&text).unwrap(), alice.events);
+    let text = document::write(alice.events.clone(), None);
+    assert_eq!(document::read(&text).unwrap().events, alice.events);
     let said = |text: &str| document::read(text).unwrap_err().to_string();
     let at = text.find("\"events\"").unwrap();
     let forged = format!("{}{}", &text[..at], text[at..].replace("It leaks", "It is fine"));
@@ -437,6 +437,63 @@ fn a_document_that_was_changed_is_refused() {
     let entry = serde_json::json!({ "id": other.id(), "event": serde_json::from_slice::<serde_json::Value>(&other.encode()).unwrap() });
     let foreign = format!(r#"{{"format":"grit-tracker","version":1,"events":[{entry}]}}"#);
     assert!(said(&foreign).contains("about something else than issues"));
+}
+
+/// Written by version 1: whatever is written later, this comes in as it was.
+#[test]
+fn a_document_of_version_1_is_read_for_ever() {
+    let golden = include_str!("fixtures/tracker-1.json");
+    assert!(golden.starts_with("{\"format\":\"grit-tracker\",\"version\":1,\n"));
+    let contents = document::read(golden).unwrap();
+    let issues = Issues::fold(&contents.events);
+    let told: Vec<String> = issues.all().map(shown).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    "Another" Closed Some("done") by tess: "" {} {} None ["done"] [] dependencies 1
+    "It \"leaks\"" Open None by tess: "- [x] look\n- [ ] mend" {"bug"} {Principal("bob")} Some("v2") ["Since when?"] [] dependencies 0
+    "#);
+    let files = contents.files.unwrap();
+    let texts: Vec<_> = files.values().map(|bytes| String::from_utf8_lossy(bytes)).collect();
+    assert_eq!(texts, ["it leaks\n"], "of an attachment that was taken off too");
+    assert_eq!(issues.queries().texts().get("mine").map(String::as_str), Some("assignee:@me"));
+    // Until there is another version.
+    assert_eq!(document::VERSION, 1, "it has to come in as the new version has it, too");
+    assert_eq!(document::write(contents.events, Some(&files)), golden);
+}
+
+fn shown(issue: &Issue) -> String {
+    let Issue { title, body, state, author, labels, assignees, milestone, .. } = issue;
+    let said: Vec<&str> = issue.comments.iter().map(|one| one.body.as_str()).collect();
+    let closed = issue.closed.as_ref().map(|closed| closed.reason.as_str());
+    let names: Vec<&str> = issue.attachments.iter().map(|one| one.name.as_str()).collect();
+    let dependencies = issue.dependencies.len();
+    format!(
+        "{title:?} {state:?} {closed:?} by {author}: {body:?} {labels:?} {assignees:?} \
+         {milestone:?} {said:?} {names:?} dependencies {dependencies}"
+    )
+}
+
+#[test]
+fn files_are_what_their_digests_stand_for() {
+    let mut alice = Clone_::new("alice", 0);
+    let id = alice.create("It leaks", "", &[]);
+    let log = Attachment::new("log.txt".into(), "text/plain".into(), b"it leaks\n").unwrap();
+    let digest = log.digest;
+    alice.run(&id, Command::Attach(log));
+    let files = BTreeMap::from([(digest, b"it leaks\n".to_vec())]);
+    let text = document::write(alice.events.clone(), Some(&files));
+    assert_eq!(document::read(&text).unwrap().files, Some(files));
+    assert_eq!(document::read(&document::write(alice.events, None)).unwrap().files, None);
+    let other = Digest::of(b"other");
+    let said = |from: &str, to: &str| document::read(&text.replace(from, to)).unwrap_err();
+    let more = format!("\"files\":{{\"{other}\":\"b3RoZXI=\",");
+    for (error, why) in [
+        (said("aXQgbGVha3MK", "aXQgbGVha3MX"), "it is not what its digest stands for"),
+        (said("aXQgbGVha3MK", "?"), "it is no base64"),
+        (said("\"files\":{", &more), "no event of the document names it"),
+        (said("\"files\":{", "\"files\":{\"sha256:../x\":\"\","), "64 hexadecimal digits"),
+    ] {
+        assert!(error.to_string().contains(why), "{error}");
+    }
 }
 
 /// What a text may hold: marks of our own among it.
@@ -483,12 +540,12 @@ fn histories() -> impl Strategy<Value = Vec<grit_ledger::Event>> {
 proptest! {
     #[test]
     fn a_document_gives_itself_again(events in histories(), shift in 0usize..25) {
-        let text = document::write(events.clone());
+        let text = document::write(events.clone(), None);
         let mut other = events.clone();
         other.rotate_left(shift % events.len());
-        prop_assert_eq!(&document::write(other), &text, "whatever order they came in");
-        let read = document::read(&text).unwrap();
-        prop_assert_eq!(document::write(read), text);
+        prop_assert_eq!(&document::write(other, None), &text, "whatever order they came in");
+        let read = document::read(&text).unwrap().events;
+        prop_assert_eq!(document::write(read, None), text);
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub struct Export {
     /// A file for JSON, a folder of one file per issue for Markdown; else standard output
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
+    /// Leave the bytes of attachments out of JSON; Markdown never has them
+    #[arg(long)]
+    pub no_files: bool,
 }
 
 /// How a tracker is written down.

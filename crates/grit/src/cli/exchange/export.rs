@@ -2,25 +2,32 @@ use std::path::Path;
 
 use grit_issues::exchange::{document, markdown};
 use grit_issues::{Event, Issue, Issues};
-use grit_ledger::{Cut, Ledger};
+use grit_ledger::{Quarantined, merge};
 use grit_types::chain;
 use serde_json::json;
 
 use super::args::{Export, Form};
+use super::files;
 use crate::cli::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
 
 /// The same bytes in every clone that has the same events.
 pub fn run(options: &Export, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let events = super::events(place)?;
-    warn_of_unread(place, ui)?;
+    let ledger = place.ledger()?;
+    let changes = super::everything(&ledger)?;
+    warn_of_unread(&changes.quarantined, ui);
+    let files = match options.format == Form::Json && !options.no_files {
+        true => Some(files::read(&ledger, &changes.entries)?),
+        false => None,
+    };
+    let events = merge(changes.entries.into_iter().map(|entry| entry.event));
     let issues = Issues::fold(&events);
     let mut all: Vec<&Issue> = issues.all().collect();
     all.reverse();
     match (options.format, &options.out) {
         (Form::Json, None) => {
-            let text = document::write(events);
+            let text = document::write(events, files.as_ref());
             if ui.is_json() {
                 // What was just written as JSON reads as JSON.
                 let document: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
@@ -41,7 +48,9 @@ pub fn run(options: &Export, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
             ui.raw(markdown::write_all(all.iter().copied()).as_bytes());
             return Ok(Exit::Done);
         }
-        (Form::Json, Some(file)) => write(file, document::write(events.clone()).as_bytes())?,
+        (Form::Json, Some(file)) => {
+            write(file, document::write(events.clone(), files.as_ref()).as_bytes())?;
+        }
         (Form::Markdown, Some(folder)) => write_folder(folder, &all)?,
     }
     let count = events.iter().filter(|event| Event::is_ours(&event.kind)).count();
@@ -53,16 +62,13 @@ pub fn run(options: &Export, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
 }
 
 /// What cannot be read is not in the document, and whoever gets it must know.
-fn warn_of_unread(place: &Place, ui: &Ui) -> Result<(), Failure> {
-    let failed = |error| Failure::because("the ledger cannot be read", &error);
-    let quarantined = place.ledger()?.since(&Cut::new()).map_err(failed)?.quarantined;
+fn warn_of_unread(quarantined: &[Quarantined], ui: &Ui) {
     if !quarantined.is_empty() {
         let count = quarantined.len();
         ui.status(format!(
             "Warning: {count} entries cannot be read and are left out: `grit doctor` names them"
         ));
     }
-    Ok(())
 }
 
 fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {

@@ -1,17 +1,21 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
+use grit_git::GitLedger;
+use grit_issues::exchange::document::{Contents, Files, attachment};
 use grit_issues::exchange::{
     Found, ImportError, Plan, VIA, document, gitea, github, gitlab, markdown, plan,
 };
 use grit_issues::{Event, Issues};
-use grit_ledger::{Addition, HlcClock, Lane, Ledger, split};
-use grit_types::{Actor, Clock, Entropy, Tenant, chain};
+use grit_ledger::{
+    Addition, Entry, HlcClock, Lane, Ledger, Policy, SignatureProblem, merge, split,
+};
+use grit_types::{Actor, Clock, Digest, Entropy, Tenant, chain};
 use serde_json::json;
 
 use super::args::{Format, Import};
-use super::refs;
+use super::{files, refs};
 use crate::cli::place::{Place, git_failure};
 use crate::compose::{OsEntropy, SystemClock};
 use crate::exit::{Exit, Failure};
@@ -28,16 +32,23 @@ pub fn run(options: &Import, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     }
     // Before anything else, so that a document that cannot be read costs nothing.
     let read = read(options, place)?;
-    let events = super::events(place)?;
+    let ledger = place.ledger()?;
+    let entries = super::everything(&ledger)?.entries;
+    let mut files = Files::new();
     let plan = match read {
-        Input::Events(theirs) => as_they_are(theirs, &events),
+        Input::Contents(contents) => {
+            files = contents.files.unwrap_or_default();
+            as_they_are(contents.events, &files, &entries, &ledger)
+        }
         Input::Found(found) => {
+            let events = merge(entries.into_iter().map(|entry| entry.event));
             let planned = plan_of(&found, options, place, &events)?;
             Plan { left_out: [found.left_out, planned.left_out].concat(), ..planned }
         }
     };
+    check_signatures(&plan, &ledger)?;
     if !options.dry_run {
-        append(&plan, place)?;
+        append(&plan, &files, place, &ledger)?;
     }
     tell(&plan, options.dry_run, ui);
     Ok(Exit::Done)
@@ -45,7 +56,7 @@ pub fn run(options: &Import, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
 
 enum Input {
     /// What a Grit wrote down.
-    Events(Vec<grit_ledger::Event>),
+    Contents(Contents),
     Found(Found),
 }
 
@@ -64,7 +75,7 @@ fn read(options: &Import, place: &Place) -> Result<Input, Failure> {
     let (name, text) = input(options.file.as_deref())?;
     let failed = |error: ImportError| unreadable(&name, &error);
     match options.format {
-        Format::Grit => document::read(&text).map(Input::Events).map_err(failed),
+        Format::Grit => document::read(&text).map(Input::Contents).map_err(failed),
         Format::Github => github::read(&text, project).map(Input::Found).map_err(failed),
         Format::Gitlab => gitlab::read(&text, project).map(Input::Found).map_err(failed),
         Format::Gitea => gitea::read(&text, project).map(Input::Found).map_err(failed),
@@ -147,21 +158,34 @@ pub fn unreadable(name: &str, error: &ImportError) -> Failure {
         .hint("nothing was taken in; put it right, and do it again")
 }
 
-/// The events that are not here yet, as they were written.
-fn as_they_are(theirs: Vec<grit_ledger::Event>, ours: &[grit_ledger::Event]) -> Plan {
-    let mut known: BTreeSet<_> = ours.iter().map(grit_ledger::Event::id).collect();
-    let before = Issues::fold(ours);
-    let all = Issues::fold(&theirs);
+/// The events that are not here yet, as they were written; again those whose files are not here,
+/// with the bytes that the document has.
+fn as_they_are(
+    theirs: Vec<grit_ledger::Event>,
+    files: &Files,
+    entries: &[Entry],
+    ledger: &GitLedger,
+) -> Plan {
+    let ours = merge(entries.iter().map(|entry| entry.event.clone()));
+    let (before, all) = (Issues::fold(&ours), Issues::fold(&theirs));
+    let known: BTreeSet<_> = entries.iter().map(|entry| &entry.id).collect();
+    let lacking = lacking(&theirs, entries, ledger);
     let mut plan = Plan::default();
-    let mut counts = std::collections::BTreeMap::new();
-    for event in theirs {
+    let mut counts = BTreeMap::new();
+    for event in merge(theirs) {
         let id = event.id();
-        if known.insert(id.clone()) {
-            if let Ok(Some(payload)) = Event::read(&event) {
-                *counts.entry(payload.issue().unwrap_or(&id).clone()).or_insert(0) += 1;
-            }
-            plan.events.push(event);
+        let brings = |digest: Digest| lacking.contains(&digest) && files.contains_key(&digest);
+        if known.contains(&id) && !attachment(&event).is_some_and(|file| brings(file.digest)) {
+            continue;
         }
+        if let Ok(Some(payload)) = Event::read(&event) {
+            *counts.entry(payload.issue().unwrap_or(&id).clone()).or_insert(0) += 1;
+        }
+        plan.events.push(event);
+    }
+    let left_out = lacking.iter().filter(|digest| !files.contains_key(digest)).count();
+    if left_out > 0 {
+        plan.left_out.push(format!("the bytes of {left_out} attachments, not in the document"));
     }
     plan.issues = all
         .all()
@@ -173,6 +197,50 @@ fn as_they_are(theirs: Vec<grit_ledger::Event>, ours: &[grit_ledger::Event]) -> 
         })
         .collect();
     plan
+}
+
+/// The files that these events name and that are not whole here.
+fn lacking(
+    theirs: &[grit_ledger::Event],
+    entries: &[Entry],
+    ledger: &GitLedger,
+) -> BTreeSet<Digest> {
+    let here = files::named(entries);
+    let is_here =
+        |digest: &Digest| here.get(digest).is_some_and(|named| named.bytes(ledger).is_ok());
+    let named: BTreeSet<_> = theirs.iter().filter_map(attachment).map(|file| file.digest).collect();
+    named.into_iter().filter(|digest| !is_here(digest)).collect()
+}
+
+/// What would not count for anybody is not written down: under the policy `require` an event
+/// counts when its actor's own key has signed it, and whoever imports has no key but their own.
+fn check_signatures(plan: &Plan, ledger: &GitLedger) -> Result<(), Failure> {
+    let failed = |error| Failure::because("what was agreed on cannot be read", &error);
+    if plan.events.is_empty() || ledger.policy().map_err(failed)? != Policy::Require {
+        return Ok(());
+    }
+    let agreed = ledger.agreed().map_err(failed)?;
+    let key = ledger.signing_key().map_err(failed)?;
+    let key = key.and_then(|line| GitLedger::fingerprint(&line));
+    let accepted = |event: &grit_ledger::Event| match &key {
+        None => Err(SignatureProblem::Missing),
+        Some(key) => agreed.meta.accepts(key, event),
+    };
+    let bad = plan.events.iter().filter_map(|event| accepted(event).err());
+    let bad: Vec<SignatureProblem> = bad.collect();
+    let Some(first) = bad.first() else { return Ok(()) };
+    let message = format!(
+        "signatures are required here, and {} of {} events would not count: {first}",
+        bad.len(),
+        plan.events.len()
+    );
+    Err(Failure::new(Exit::Refused, "signatures", message).hint(match first {
+        SignatureProblem::NotTheirs { .. } => {
+            "`grit sync` brings what others signed; `grit export --format markdown` there and \
+             `grit import --format markdown` here take it in in your own name"
+        }
+        _ => "`grit key create`, and somebody whose key counts publishes it: `grit key publish`",
+    }))
 }
 
 fn plan_of(
@@ -213,14 +281,17 @@ fn plan_of(
         .map_err(|error| unreadable("the import", &error))
 }
 
-fn append(plan: &Plan, place: &Place) -> Result<(), Failure> {
+fn append(plan: &Plan, files: &Files, place: &Place, ledger: &GitLedger) -> Result<(), Failure> {
     if plan.events.is_empty() {
         return Ok(());
     }
     let lane = place.repository()?.actor(&OsEntropy).map_err(|error| git_failure(&error))?;
+    let file = |event| files.get(&attachment(event)?.digest).map(Vec::as_slice);
+    let with_files: Vec<(_, Vec<&[u8]>)> =
+        plan.events.iter().map(|event| (event, file(event).into_iter().collect())).collect();
     let additions: Vec<Addition<'_>> =
-        plan.events.iter().map(|event| Addition { event, files: &[] }).collect();
-    let appended = place.ledger()?.append_all(&Lane::Actor(lane), &additions);
+        with_files.iter().map(|(event, files)| Addition { event, files }).collect();
+    let appended = ledger.append_all(&Lane::Actor(lane), &additions);
     appended.map(drop).map_err(|error| {
         Failure::because("the ledger cannot be written, and nothing was taken in", &error)
     })

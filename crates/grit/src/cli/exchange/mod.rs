@@ -2,19 +2,20 @@
 
 pub mod args;
 mod export;
+mod files;
 mod import;
 mod refs;
 
 pub use export::run as export;
 pub use import::run as import;
 
-use grit_ledger::{Event, Ledger};
+use grit_git::GitLedger;
+use grit_ledger::{Changes, Cut, Ledger};
 
-use super::place::Place;
 use crate::exit::Failure;
 
 /// All that this clone has; `grit sync` is the exchange with others.
-fn events(place: &Place) -> Result<Vec<Event>, Failure> {
-    let read = place.ledger()?.read();
+fn everything(ledger: &GitLedger) -> Result<Changes, Failure> {
+    let read = ledger.since(&Cut::new());
     read.map_err(|error| Failure::because("the ledger cannot be read", &error))
 }

@@ -137,6 +137,11 @@ grit_diag::define_codes! {
         "The jobs of a called workflow have at most the permissions of the job that calls it. \
          Give that job the `permissions` that are asked for, or ask for less.";
 
+    /// An action that cannot be run.
+    ACTION = "E0128", "an action cannot be run",
+        "`runs.using` of an action is `composite`, `docker`, or `node20` and its like. Each `run` \
+         step of a composite action says its `shell`.";
+
     /// A number that is written otherwise than it was.
     NUMBER = "W0101", "a number loses its last digits",
         "YAML reads `3.10` as the number 3.1, and that is what the job sees. Write \"3.10\" in \

@@ -3,6 +3,7 @@
 //! What is known of each key, its type and the contexts it may use, follows GitHub's published
 //! schema (`workflow-v1.0.json` of actions/languageservices).
 
+mod action;
 mod check;
 mod events;
 mod job;
@@ -18,6 +19,7 @@ mod workflow;
 use grit_diag::{Diagnostics, Source, yaml};
 use grit_pipeline::plan::Plan;
 
+pub use action::read_action;
 pub use link::{CALL_DEPTH_MAX, Called, Policy, link};
 
 /// Reads a workflow; `path` is what findings call it, and its name where it has none.

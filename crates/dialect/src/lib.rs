@@ -5,9 +5,8 @@
 //! - [`codes`]: the findings that dialects report.
 //!
 //! **Everything that can be read is returned**, beside everything that was wrong: a caller decides
-//! by [`grit_diag::Diagnostics::has_errors`]. What Grit does not do yet (containers, services,
-//! reusable workflows) is no error here: it is in the plan, and the run says so if that job would
-//! run.
+//! by [`grit_diag::Diagnostics::has_errors`]. What Grit does not do yet (containers, services) is no
+//! error here: it is in the plan, and the run says so if that job would run.
 //!
 //! Nothing here reads files, runs anything, or evaluates an expression.
 //!

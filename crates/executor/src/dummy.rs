@@ -1,6 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use grit_pipeline::{Conclusion, JobSpec, Prepared, Runner, RunnerError, StepOutcome, StepSpec};
 use grit_types::{BoxFuture, EffectId, JobId};
@@ -35,13 +34,7 @@ impl DummyRunner {
 
     /// An outcome without outputs that took no time.
     pub fn outcome(conclusion: Conclusion) -> StepOutcome {
-        StepOutcome {
-            conclusion,
-            outputs: BTreeMap::new(),
-            env: BTreeMap::new(),
-            path: Vec::new(),
-            duration: Duration::ZERO,
-        }
+        StepOutcome::of(conclusion)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

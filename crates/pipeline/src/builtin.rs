@@ -1,21 +1,42 @@
 //! What `uses:` means, without fetching anybody's code.
 //!
-//! Actions that everybody uses are known by name, at any version; they work offline. Others are
-//! refused when their step runs, and say so.
+//! Actions that everybody uses are known by name, at any version; they work offline. Of others their
+//! own file is looked for when their step runs.
 
 use std::collections::BTreeMap;
 
 use crate::StepAction;
+use crate::expr::Condition;
 
 /// What an action comes to here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Builtin {
     Run(StepAction),
+    /// The same, and something after the last step of the job.
+    RunThen(StepAction, Box<Later>),
     /// Nothing is done, and people are told.
     Note(String),
     /// It cannot be done, and why.
     Refused(String),
 }
+
+/// What an action does after the last step of its job.
+#[derive(Clone, Debug)]
+pub struct Later {
+    pub condition: Condition,
+    pub action: StepAction,
+    /// Not done where the action gave this output.
+    pub unless: Option<(String, String)>,
+}
+
+impl PartialEq for Later {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |later: &Self| (later.condition.source().to_owned(), later.unless.clone());
+        self.action == other.action && parts(self) == parts(other)
+    }
+}
+
+impl Eq for Later {}
 
 /// Actions that put a program on the path, and the program.
 const TOOLS: &[(&str, &str)] = &[
@@ -35,8 +56,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("astral-sh/setup-uv", "uv"),
 ];
 
-const CACHES: &[&str] =
-    &["actions/cache", "actions/cache/restore", "actions/cache/save", "Swatinem/rust-cache"];
+/// Caches with a key of their own making, which is not made here.
+const CACHES: &[&str] = &["Swatinem/rust-cache"];
 
 const ARTIFACTS: &[&str] = &["actions/upload-artifact", "actions/download-artifact"];
 
@@ -53,6 +74,9 @@ pub fn builtin(uses: &str, with: &BTreeMap<String, String>) -> Builtin {
     if let Some((_, program)) = TOOLS.iter().find(|(name, _)| is(name)) {
         return Builtin::Run(StepAction::Tool { program: (*program).to_owned() });
     }
+    if is(&"actions/cache") || is(&"actions/cache/restore") || is(&"actions/cache/save") {
+        return cache(action, with);
+    }
     if CACHES.iter().any(is) {
         return Builtin::Note(
             "caches are not kept by this version: as if it were empty".to_owned(),
@@ -65,18 +89,38 @@ pub fn builtin(uses: &str, with: &BTreeMap<String, String>) -> Builtin {
                 .to_owned(),
         );
     }
-    Builtin::Refused(unknown(uses))
+    if uses.starts_with("docker://") {
+        let why = format!("`{uses}`: container actions are not run by this version");
+        return Builtin::Refused(why);
+    }
+    Builtin::Run(StepAction::Load { uses: uses.to_owned() })
 }
 
-fn unknown(uses: &str) -> String {
-    let kind = if uses.starts_with("docker://") {
-        "container actions"
-    } else if uses.starts_with("./") {
-        "actions of the repository"
-    } else {
-        "actions other than the built-in ones"
+fn cache(action: &str, with: &BTreeMap<String, String>) -> Builtin {
+    let lines = |name: &str| -> Vec<String> {
+        let text = with.get(name).map(String::as_str).unwrap_or_default();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.map(str::to_owned).collect()
     };
-    format!("`{uses}`: {kind} are not run by this version")
+    let (key, paths) = (with.get("key").cloned().unwrap_or_default(), lines("path"));
+    if key.is_empty() || key.contains(',') || paths.is_empty() {
+        return Builtin::Refused("a cache needs `path`, and a `key` without commas".to_owned());
+    }
+    let save = StepAction::Save { key: key.clone(), paths: paths.clone() };
+    if action.ends_with("/save") {
+        return Builtin::Run(save);
+    }
+    let must = with.get("fail-on-cache-miss").is_some_and(|value| value == "true");
+    let restore = StepAction::Restore { key, restore_keys: lines("restore-keys"), paths, must };
+    if action.ends_with("/restore") {
+        return Builtin::Run(restore);
+    }
+    let later = Later {
+        condition: Condition::success(),
+        action: save,
+        unless: Some(("cache-hit".to_owned(), "true".to_owned())),
+    };
+    Builtin::RunThen(restore, Box::new(later))
 }
 
 fn checkout(with: &BTreeMap<String, String>) -> Builtin {
@@ -148,7 +192,7 @@ mod tests {
     #[test]
     fn nothing_pretends_to_have_been_done() {
         assert!(matches!(builtin("Swatinem/rust-cache@v2", &with(&[])), Builtin::Note(_)));
-        for uses in ["a/b@v1", "./local", "docker://alpine:3", "actions/upload-artifact@v4"] {
+        for uses in ["docker://alpine:3", "actions/upload-artifact@v4", "actions/cache@v4"] {
             assert!(matches!(builtin(uses, &with(&[])), Builtin::Refused(_)), "{uses}");
         }
     }

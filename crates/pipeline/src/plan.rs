@@ -4,6 +4,7 @@
 //! A plan is one JSON document; `grit run --plan --json` prints it and events hold it. Maps whose
 //! order means something are lists there, because canonical JSON sorts members.
 
+mod action;
 mod call;
 mod data;
 mod job;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expr::Template;
 
+pub use action::{ActionInput, ActionPlan, ActionRuns};
 pub use call::{Access, Call, PERMISSION_SCOPES, Permissions};
 pub use data::{Data, DataError};
 pub use job::{Action, Condition, Job, JobKey, JobKeyError, Matrix, Step, Unsupported};

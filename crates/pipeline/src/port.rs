@@ -98,10 +98,20 @@ pub enum StepAction {
     Checkout { reference: Option<String>, path: Option<String>, fetch_depth: u32 },
     /// A toolchain action: `program` must be on the machine already (`cargo`, `node`).
     Tool { program: String },
+    /// An action that is not built in: its own file is looked for, and answered in
+    /// [`StepOutcome::action`]. `./path`, `owner/repo[/path]@ref`.
+    Load { uses: String },
+    /// A program of an action, by its absolute path.
+    Node { program: String },
+    /// `actions/cache`: the newest cache of that key, else of the first of `restore_keys` that one
+    /// begins with.
+    Restore { key: String, restore_keys: Vec<String>, paths: Vec<String>, must: bool },
+    /// Keeps the paths under the key, unless there is a cache of it.
+    Save { key: String, paths: Vec<String> },
 }
 
 /// What a step came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepOutcome {
     pub conclusion: Conclusion,
     /// What the step wrote to `GITHUB_OUTPUT`.
@@ -111,6 +121,32 @@ pub struct StepOutcome {
     /// What it wrote to `GITHUB_PATH`, in order.
     pub path: Vec<String>,
     pub duration: Duration,
+    /// What it wrote to `GITHUB_STATE`, for those that tidy up after it.
+    #[serde(default)]
+    pub state: BTreeMap<String, String>,
+    /// What [`StepAction::Load`] found.
+    #[serde(default)]
+    pub action: Option<Box<crate::plan::ActionPlan>>,
+}
+
+impl StepOutcome {
+    /// It ended so, and gave nothing.
+    pub fn of(conclusion: Conclusion) -> Self {
+        Self {
+            conclusion,
+            outputs: BTreeMap::new(),
+            env: BTreeMap::new(),
+            path: Vec::new(),
+            duration: Duration::ZERO,
+            state: BTreeMap::new(),
+            action: None,
+        }
+    }
+
+    /// It could not be done.
+    pub fn unable(why: String) -> Self {
+        Self::of(Conclusion::Unable(why))
+    }
 }
 
 /// How a step ended.

@@ -3,10 +3,13 @@
 //! A plan's job waits for its needs, is then skipped, refused or expanded (a matrix makes several
 //! jobs of it), and each job takes a slot, is prepared, and does its steps one after the other.
 //! Expressions are evaluated here, at the moment their values are there; what a step is to do is
-//! recorded in `run.step_started` with everything filled in. A run is over when nothing of its
+//! recorded in `run.step_started` with everything filled in. What is only known late is expanded
+//! late: a job that calls a workflow brings that workflow's jobs with it, in a scope of their own; a
+//! step that uses an action goes through the action's steps, in a frame of their own. A run is over when nothing of its
 //! jobs is left on the machine.
 
 mod advance;
+mod call;
 mod command;
 mod context;
 mod decide;
@@ -14,6 +17,7 @@ mod effect;
 mod event;
 mod evolve;
 mod expand;
+mod frame;
 mod inputs;
 mod matrix;
 mod state;
@@ -24,9 +28,10 @@ pub use command::{
     Command, Foreign, Outcome, REQUEST_BYTES_MAX, Refusal, Request, SLOTS_DEFAULT, Selection,
 };
 pub use effect::{Concluded, Effect, JobEnding, Timer};
-pub use event::{CancelCause, Cell, Event};
+pub use event::{CallCell, CancelCause, Cell, Event};
+pub use frame::{Frame, Post};
 pub use matrix::MatrixError;
-pub use state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, StepRun};
+pub use state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
 pub use view::{JobView, StepView};
 
 use grit_ledger::{Context, Decider};

@@ -73,11 +73,5 @@ pub(super) async fn outcome(
 }
 
 fn unable(reason: &str) -> grit_pipeline::StepOutcome {
-    grit_pipeline::StepOutcome {
-        conclusion: grit_pipeline::Conclusion::Unable(reason.to_owned()),
-        outputs: std::collections::BTreeMap::new(),
-        env: std::collections::BTreeMap::new(),
-        path: vec![],
-        duration: std::time::Duration::ZERO,
-    }
+    grit_pipeline::StepOutcome::of(grit_pipeline::Conclusion::Unable(reason.to_owned()))
 }

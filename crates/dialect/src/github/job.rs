@@ -114,7 +114,6 @@ fn called(reader: &mut Reader, fields: &mut Fields<'_>, job: &mut Job) {
     let place = reader.place(node.span);
     let (with, secrets) = (with.unwrap_or_default(), secrets.unwrap_or_default());
     job.call = Some(Call { uses, place, with, inherit, secrets });
-    unsupported(reader, fields, job, "uses", true);
 }
 
 fn with_steps(reader: &mut Reader, fields: &mut Fields<'_>, job: &mut Job, key: Span) {
@@ -151,7 +150,8 @@ fn with_steps(reader: &mut Reader, fields: &mut Fields<'_>, job: &mut Job, key: 
     if fields.take("snapshot").is_some() {
         unsupported(reader, fields, job, "snapshot", false);
     }
-    job.steps = fields.take("steps").map(|node| steps(reader, node)).unwrap_or_default();
+    job.steps =
+        fields.take("steps").map(|node| steps(reader, node, step::Place::Job)).unwrap_or_default();
     if job.steps.is_empty() && !reader.diagnostics.has_errors() {
         let message = format!("the job `{}` has no steps", job.key);
         reader.diagnostics.warning(key, codes::NO_STEPS, message);
@@ -176,7 +176,7 @@ fn runs_on(reader: &mut Reader, node: &Node) -> Vec<Template> {
     }
 }
 
-fn steps(reader: &mut Reader, node: &Node) -> Vec<Step> {
+pub(super) fn steps(reader: &mut Reader, node: &Node, at: step::Place) -> Vec<Step> {
     let items = read::list(node, &mut reader.diagnostics).unwrap_or_default();
     if items.len() > STEPS_PER_JOB_MAX {
         let message = format!("{} steps; a job has at most {STEPS_PER_JOB_MAX}", items.len());
@@ -184,5 +184,5 @@ fn steps(reader: &mut Reader, node: &Node) -> Vec<Step> {
         return Vec::new();
     }
     let mut ids = check::Ids::default();
-    items.iter().filter_map(|item| step::step(reader, item, &mut ids)).collect()
+    items.iter().filter_map(|item| step::step(reader, item, at, &mut ids)).collect()
 }

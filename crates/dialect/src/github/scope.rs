@@ -35,6 +35,17 @@ pub(super) const CREDENTIALS: Scope<'_> =
 pub(super) const CONTAINER_ENV: Scope<'_> = contexts(&[
     "github", "needs", "strategy", "matrix", "job", "runner", "env", "vars", "secrets", "inputs",
 ]);
+/// In an action of the repository: what its user has is no business of it, but for `env`.
+pub(super) const ACTION_STEP: Scope<'_> = Scope {
+    contexts: &["github", "inputs", "job", "runner", "env", "steps", "strategy", "matrix", "needs"],
+    functions: FILES,
+};
+pub(super) const ACTION_IF: Scope<'_> =
+    Scope { contexts: ACTION_STEP.contexts, functions: STATUS_AND_FILES };
+pub(super) const ACTION_INPUT: Scope<'_> = Scope {
+    contexts: &["github", "job", "runner", "env", "strategy", "matrix", "needs"],
+    functions: FILES,
+};
 pub(super) const STEP: Scope<'_> = Scope { contexts: OUTPUTS.contexts, functions: FILES };
 pub(super) const STEP_IF: Scope<'_> =
     Scope { contexts: ENVIRONMENT_URL.contexts, functions: STATUS_AND_FILES };

@@ -1,25 +1,55 @@
 use grit_diag::decode::{Fields, Spanned};
 use grit_diag::yaml::Node;
+use grit_pipeline::expr::Scope;
 use grit_pipeline::plan::{Action, Step};
 
 use super::reader::Reader;
 use super::{check, scope};
 use crate::codes;
 
-pub(super) fn step(reader: &mut Reader, node: &Node, ids: &mut check::Ids) -> Option<Step> {
+/// Where a step stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Job,
+    Composite,
+}
+
+impl Place {
+    fn scope(self) -> Scope<'static> {
+        match self {
+            Self::Job => scope::STEP,
+            Self::Composite => scope::ACTION_STEP,
+        }
+    }
+
+    fn condition(self) -> Scope<'static> {
+        match self {
+            Self::Job => scope::STEP_IF,
+            Self::Composite => scope::ACTION_IF,
+        }
+    }
+}
+
+pub(super) fn step(
+    reader: &mut Reader,
+    node: &Node,
+    at: Place,
+    ids: &mut check::Ids,
+) -> Option<Step> {
+    let scope = at.scope();
     let mut fields = reader.fields(node)?;
     let id = id(reader, &mut fields, ids);
-    let name = fields.take("name").and_then(|node| reader.template(node, scope::STEP));
-    let condition = fields.take("if").and_then(|node| reader.condition(node, scope::STEP_IF));
-    let env = fields.take("env").and_then(|node| reader.texts(node, scope::STEP));
+    let name = fields.take("name").and_then(|node| reader.template(node, scope));
+    let condition = fields.take("if").and_then(|node| reader.condition(node, at.condition()));
+    let env = fields.take("env").and_then(|node| reader.texts(node, scope));
     let timeout = fields.take("timeout-minutes");
-    let timeout = timeout.and_then(|node| reader.minutes(node, scope::STEP));
+    let timeout = timeout.and_then(|node| reader.minutes(node, scope));
     let may_fail = fields.take("continue-on-error");
-    let may_fail = may_fail.and_then(|node| reader.flag(node, scope::STEP));
+    let may_fail = may_fail.and_then(|node| reader.flag(node, scope));
     let directory = fields.take("working-directory");
-    let directory = directory.and_then(|node| reader.template(node, scope::STEP));
+    let directory = directory.and_then(|node| reader.template(node, scope));
     let place = reader.place(node.span);
-    let action = action(reader, &mut fields);
+    let action = action(reader, &mut fields, at);
     let (span, errors) = (fields.span(), reader.diagnostics.error_count());
     let idle = fields.key_span("run").or_else(|| fields.key_span("uses")).is_none();
     fields.finish(&mut reader.diagnostics);
@@ -56,7 +86,8 @@ fn id(
     Some(id.value)
 }
 
-fn action(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Action> {
+fn action(reader: &mut Reader, fields: &mut Fields<'_>, at: Place) -> Option<Action> {
+    let scope = at.scope();
     let (run, uses) = (fields.take("run"), fields.take("uses"));
     let (shell, with) = (fields.take("shell"), fields.take("with"));
     match (run, uses) {
@@ -72,15 +103,19 @@ fn action(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<Action> {
         (None, None) => None,
         (Some(run), None) => {
             reject(reader, fields, "with", "uses");
-            let shell = shell.and_then(|node| check::shell(reader, node, scope::STEP));
-            let script = reader.filled_template(run, scope::STEP)?;
+            if at == Place::Composite && shell.is_none() {
+                let message = "a `run` step of an action must say its `shell`";
+                reader.diagnostics.error(run.span, codes::ACTION, message).help("shell: bash");
+            }
+            let shell = shell.and_then(|node| check::shell(reader, node, scope));
+            let script = reader.filled_template(run, scope)?;
             Some(Action::Run { script, shell })
         }
         (None, Some(node)) => {
             for key in ["shell", "working-directory"] {
                 reject(reader, fields, key, "run");
             }
-            let with = with.and_then(|node| reader.texts(node, scope::STEP)).unwrap_or_default();
+            let with = with.and_then(|node| reader.texts(node, scope)).unwrap_or_default();
             let uses = reader.literal(node)?;
             if !check::is_action(&uses) {
                 let message = format!("`{uses}` names no action");

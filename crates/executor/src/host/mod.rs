@@ -8,6 +8,8 @@
 //!
 //! In memory: one task per step under way; whoever asks for the step's effect waits for it.
 
+mod action;
+mod cache;
 mod checkout;
 mod environment;
 mod folder;
@@ -61,6 +63,8 @@ pub struct HostConfig {
     pub work: PathBuf,
     /// `DATA/logs`; made if it is missing.
     pub logs: PathBuf,
+    /// `DATA/caches`, for all jobs; made when the first is kept.
+    pub caches: PathBuf,
     /// The binary that becomes the step's command.
     pub shim: Shim,
     pub source: Arc<dyn Checkouts>,
@@ -191,7 +195,7 @@ impl HostRunner {
         let key = (step.job, step.index);
         let mut steps = locked(&self.shared.steps);
         if self.shared.closing.is_cancelled() {
-            return Err(failed(step::action(step), "the runner is closed"));
+            return Err(failed(step::what(step), "the runner is closed"));
         }
         if let Some(running) = steps.get(&key) {
             if running.effect == *effect {

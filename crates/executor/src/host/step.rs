@@ -3,9 +3,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use grit_host::durable;
+use grit_pipeline::plan::ActionPlan;
 use grit_pipeline::{Conclusion, RunnerError, StepAction, StepOutcome, StepSpec};
 use grit_types::EffectId;
 use tokio::sync::Mutex;
@@ -17,7 +17,8 @@ use super::folder::{Folder, StepRecord, StepState, read_bounded, remove_all};
 use super::job::Job;
 use super::log::{self, Log};
 use super::{
-    NOT_PREPARED, Shared, blocking, checkout, failed, locked, script, sweeping, tool, unseal,
+    NOT_PREPARED, Shared, action, blocking, cache, checkout, failed, locked, script, sweeping,
+    tool, unseal,
 };
 use crate::text::files;
 
@@ -54,12 +55,20 @@ pub(super) struct Attempt {
     deadline: Option<Instant>,
 }
 
+/// What we made of a step that is no process.
+#[derive(Default)]
+struct Made {
+    outputs: BTreeMap<String, String>,
+    action: Option<Box<ActionPlan>>,
+}
+
 /// What a step wrote for the runner.
 #[derive(Default)]
 struct Written {
     outputs: BTreeMap<String, String>,
     env: BTreeMap<String, String>,
     path: Vec<String>,
+    state: BTreeMap<String, String>,
     /// For people: which file, and what is wrong with it.
     refusals: Vec<String>,
 }
@@ -68,7 +77,7 @@ impl Step {
     /// What became of the effect, or becomes of it now.
     pub async fn conclude(self) -> Result<StepOutcome, RunnerError> {
         let Some(job) = self.job().await? else {
-            return Ok(outcome(Conclusion::Unable(NOT_PREPARED.to_owned())));
+            return Ok(StepOutcome::of(Conclusion::Unable(NOT_PREPARED.to_owned())));
         };
         let (folder, index) = (job.folder.clone(), self.spec.index);
         let recorded = blocking(move || folder.step_record(index)).await;
@@ -102,7 +111,7 @@ impl Step {
             log.sync().await
         };
         said.await.map_err(|error| self.failed(error))?;
-        let outcome = outcome(Conclusion::Interrupted);
+        let outcome = StepOutcome::of(Conclusion::Interrupted);
         self.record(&job, StepState::Done(outcome.clone())).await?;
         Ok(outcome)
     }
@@ -112,14 +121,17 @@ impl Step {
         self.record(&job, StepState::Started).await?;
         let attempted = async {
             let attempt = self.begin(job.clone()).await?;
-            let conclusion = attempt.act().await?;
-            Ok((attempt, conclusion))
+            let mut made = Made::default();
+            let conclusion = attempt.act(&mut made).await?;
+            Ok((attempt, conclusion, made))
         };
-        let (attempt, conclusion) = match attempted.await {
+        let (attempt, conclusion, made) = match attempted.await {
             Ok(attempted) => attempted,
             Err(error) => return Err(self.give_up(&job, error).await),
         };
         let mut outcome = attempt.gather(conclusion).await?;
+        outcome.outputs.extend(made.outputs);
+        outcome.action = made.action;
         outcome.duration = self.shared.config.clock.now().since(begun);
         self.record(&job, StepState::Done(outcome.clone())).await?;
         Ok(outcome)
@@ -179,7 +191,7 @@ impl Step {
     }
 
     fn failed(&self, error: io::Error) -> RunnerError {
-        failed(action(&self.spec), error)
+        failed(what(&self.spec), error)
     }
 
     fn log_path(&self) -> PathBuf {
@@ -190,7 +202,7 @@ impl Step {
 impl Attempt {
     /// For errors.
     pub fn action(&self) -> String {
-        action(&self.spec)
+        what(&self.spec)
     }
 
     /// Writes a line of ours to the log.
@@ -215,13 +227,13 @@ impl Attempt {
         }
     }
 
-    async fn act(&self) -> Result<Conclusion, RunnerError> {
+    async fn act(&self, made: &mut Made) -> Result<Conclusion, RunnerError> {
         let conclusion = if let Some(why) = &self.unable {
             Conclusion::Unable(why.clone())
         } else if self.cancel.is_cancelled() || self.shared.closing.is_cancelled() {
             self.cut_short().await
         } else {
-            self.perform().await?
+            self.perform(made).await?
         };
         match &conclusion {
             Conclusion::Exited(_) => {}
@@ -236,13 +248,34 @@ impl Attempt {
         Ok(conclusion)
     }
 
-    async fn perform(&self) -> Result<Conclusion, RunnerError> {
+    async fn perform(&self, made: &mut Made) -> Result<Conclusion, RunnerError> {
         match &self.spec.action {
             StepAction::Script { script, command } => script::run(self, script, command).await,
             StepAction::Checkout { reference, path, fetch_depth } => {
                 checkout::run(self, reference.as_deref(), path.as_deref(), *fetch_depth).await
             }
             StepAction::Tool { program } => tool::run(self, program).await,
+            StepAction::Load { uses } => {
+                let (action, conclusion) = action::load(self, uses).await;
+                made.action = action;
+                Ok(conclusion)
+            }
+            StepAction::Node { program } => action::node(self, program).await,
+            StepAction::Restore { paths, .. } | StepAction::Save { paths, .. }
+                if cache::refused(paths).is_some() =>
+            {
+                Ok(Conclusion::Unable(cache::refused(paths).unwrap_or_default()))
+            }
+            StepAction::Restore { key, restore_keys, paths, must } => {
+                let restored = cache::restore(self, key, restore_keys, paths, *must).await;
+                let (outputs, conclusion, said) = restored;
+                made.outputs = outputs;
+                self.say(&said).await.map(|()| conclusion)
+            }
+            StepAction::Save { key, paths } => {
+                let said = cache::save(self, key, paths).await;
+                self.say(&said).await.map(|()| Conclusion::Exited(0))
+            }
         }
     }
 
@@ -254,12 +287,13 @@ impl Attempt {
         if said.is_too_much {
             written.refusals.push(TOO_MUCH_SAID.to_owned());
         }
-        let mut outcome = outcome(conclusion);
+        let mut outcome = StepOutcome::of(conclusion);
         outcome.outputs = said.values;
         outcome.outputs.append(&mut written.outputs);
         (outcome.env, outcome.path) = (written.env, written.path);
+        outcome.state = written.state;
         if serde_json::to_vec(&outcome).is_ok_and(|bytes| bytes.len() > OUTCOME_BYTES_MAX) {
-            outcome = self::outcome(outcome.conclusion);
+            outcome = StepOutcome::of(outcome.conclusion);
             written.refusals.push(TOO_MUCH_WRITTEN.to_owned());
         }
         for refusal in &written.refusals {
@@ -294,6 +328,8 @@ impl Written {
         let env = written.parse(folder, "GITHUB_ENV", files::variables);
         written.env = env.into_iter().collect();
         written.path = written.parse(folder, "GITHUB_PATH", files::folders);
+        let state = written.parse(folder, "GITHUB_STATE", files::entries);
+        written.state = state.into_iter().collect();
         written
     }
 
@@ -322,21 +358,11 @@ impl Written {
 
 /// Two effects for one place in a job: somebody's mistake that must not run twice.
 pub(super) fn other_effect(step: &StepSpec, effect: &EffectId) -> RunnerError {
-    failed(action(step), format!("it was asked for by effect {effect} already"))
+    failed(what(step), format!("it was asked for by effect {effect} already"))
 }
 
-pub(super) fn action(step: &StepSpec) -> String {
+pub(super) fn what(step: &StepSpec) -> String {
     format!("run step {} of {}", step.index, step.job)
-}
-
-fn outcome(conclusion: Conclusion) -> StepOutcome {
-    StepOutcome {
-        conclusion,
-        outputs: BTreeMap::new(),
-        env: BTreeMap::new(),
-        path: Vec::new(),
-        duration: Duration::ZERO,
-    }
 }
 
 /// Keeps the summary as the log is kept. One that cannot be read or is too long is none: it fails

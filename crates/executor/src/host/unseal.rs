@@ -44,7 +44,11 @@ fn texts(action: &mut StepAction) -> Vec<&mut String> {
         StepAction::Checkout { reference, path, .. } => {
             reference.iter_mut().chain(path.iter_mut()).collect()
         }
-        StepAction::Tool { .. } => Vec::new(),
+        StepAction::Restore { key, restore_keys, paths, .. } => {
+            std::iter::once(key).chain(restore_keys).chain(paths).collect()
+        }
+        StepAction::Save { key, paths } => std::iter::once(key).chain(paths).collect(),
+        StepAction::Tool { .. } | StepAction::Load { .. } | StepAction::Node { .. } => Vec::new(),
     }
 }
 

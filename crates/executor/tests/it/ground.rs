@@ -56,6 +56,7 @@ pub fn config(data: &Path, fixture: &Path) -> HostConfig {
     HostConfig {
         work: data.join("work"),
         logs: data.join("logs"),
+        caches: data.join("caches"),
         shim: Shim::at(fixture),
         source: Arc::new(Files),
         secrets: Arc::new(|_| [("GRIT_TOKEN".to_owned(), TOKEN.to_owned())].into()),

@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use grit_pipeline::{Conclusion, StepAction};
+use grit_pipeline::seal::Sealed;
+use grit_pipeline::{Conclusion, JobSpec, StepAction};
 
-use crate::ground::{TOKEN, step};
+use crate::ground::{PASSWORD, TOKEN, WORD, step};
 use crate::world::{World, log, run, succeed};
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -34,6 +35,25 @@ async fn what_a_step_writes_for_later_ones() {
     assert_eq!(log(&runner, &step).await, "");
     let summary = runner.read_summary(step.run, step.job, 0).await.unwrap().unwrap();
     assert_eq!(summary, b"# it went well, ***\n");
+}
+
+#[tokio::test]
+async fn marks_are_filled_in_and_what_they_hide_is_in_no_log() {
+    let world = World::new();
+    let runner = world.ready().await;
+    let secret = Sealed::Secret("PASSWORD".to_owned());
+    let files = Sealed::Files(vec!["absent".to_owned()]).mark(WORD);
+    let (ours, forged) = (secret.mark(WORD), secret.mark("guess"));
+    let script = format!(
+        "test '{ours}' = '{PASSWORD}'; test -z '{files}'; test '{forged}' != '{PASSWORD}'
+        echo 'it is {ours}'; cat \"$GITHUB_EVENT_PATH\""
+    );
+    let mut step = step(0, &script);
+    let event = world.folder().join("temp").join(JobSpec::EVENT_FILE);
+    step.env.insert("GITHUB_EVENT_PATH".to_owned(), event.display().to_string());
+    let outcome = run(&runner, &step).await;
+    assert_eq!(outcome.conclusion, Conclusion::Exited(0));
+    assert_eq!(log(&runner, &step).await, "it is ***\n{\"forced\":false}");
 }
 
 #[tokio::test]

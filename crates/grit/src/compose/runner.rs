@@ -38,6 +38,7 @@ pub async fn open(
     let config = HostConfig {
         work: data.path("work"),
         logs: data.path("logs"),
+        caches: data.path("caches"),
         shim: Shim::this_binary(),
         source: Arc::new(Hosted(source)),
         secrets: Arc::new(secrets),
@@ -58,6 +59,7 @@ pub async fn open_local(
     let config = HostConfig {
         work: work.join("work"),
         logs: logs.to_owned(),
+        caches: repository.common_dir().join("grit").join("caches"),
         shim: Shim::this_binary(),
         source: Arc::new(Local(repository)),
         secrets: Arc::new(|_: &JobSpec| BTreeMap::new()),

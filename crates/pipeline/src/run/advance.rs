@@ -1,5 +1,6 @@
 use grit_types::JobId;
 
+use super::call;
 use super::context::Names;
 use super::decide::Draft;
 use super::expand::{expand, foreign};
@@ -12,8 +13,9 @@ use crate::schedule;
 pub(super) fn advance(draft: &mut Draft<'_>) {
     loop {
         let expanded = expand_ready(draft);
+        let returned = finish_calls(draft);
         let started = start_jobs(draft);
-        if !expanded && !started {
+        if !expanded && !returned && !started {
             break;
         }
     }
@@ -37,6 +39,14 @@ fn expand_ready(draft: &mut Draft<'_>) -> bool {
         draft.emit(event);
         refuse_foreign(draft, index);
     }
+    any
+}
+
+fn finish_calls(draft: &mut Draft<'_>) -> bool {
+    let Some(request) = draft.request() else { return false };
+    let events = call::finished(&draft.run, &request);
+    let any = !events.is_empty();
+    events.into_iter().for_each(|event| draft.emit(event));
     any
 }
 

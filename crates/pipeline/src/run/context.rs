@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use super::state::{Ending, Group, JobRun, Phase, Run};
+use super::frame::Frame;
+use super::state::{Ending, Group, JobRun, Phase, Run, Scope};
 use super::{Cell, Request};
 use crate::JobSpec;
 use crate::expr::{Lookup, Object, StatusFunction, Value};
@@ -91,6 +92,9 @@ impl<'a> Names<'a> {
             github.insert("workspace", &prepared.workspace);
             github.insert("event_path", event_path(&prepared.temp));
         }
+        if let Some(action) = self.frame().and_then(|frame| frame.action.as_ref()) {
+            github.insert("action_path", action.path.as_str());
+        }
         github
     }
 
@@ -109,10 +113,30 @@ impl<'a> Names<'a> {
         event.into()
     }
 
+    /// The steps that the job is in.
+    fn frame(&self) -> Option<&'a Frame> {
+        self.job.and_then(|job| job.frames.last())
+    }
+
+    fn scope(&self) -> Option<&'a Scope> {
+        self.run.scopes.get(self.group.scope).map(|scope| &**scope)
+    }
+
+    fn inputs(&self) -> Object {
+        match self.frame().filter(|frame| frame.action.is_some()) {
+            Some(frame) => frame.inputs.iter().collect(),
+            None => {
+                let inputs = self.scope().map(|scope| &scope.inputs).into_iter().flatten();
+                inputs.map(|(name, value)| (name, value.clone())).collect()
+            }
+        }
+    }
+
     fn steps(&self) -> Object {
-        let steps = self.job.map(|job| job.steps.as_slice()).unwrap_or_default();
+        let indexes = self.frame().map(|frame| frame.steps.as_slice()).unwrap_or_default();
+        let at = |index: &u32| self.job.and_then(|job| job.steps.get(*index as usize));
         let mut object = Object::new();
-        for step in steps {
+        for step in indexes.iter().filter_map(at) {
             let (Some(id), Some(ending)) = (&step.id, step.ending) else { continue };
             let conclusion = step.conclusion.unwrap_or(ending);
             let value = Object::new()
@@ -160,13 +184,20 @@ impl<'a> Names<'a> {
 
     /// No value is known here: events hold what expressions give.
     fn secrets(&self) -> Object {
-        let mark =
-            |name: &String| (name.clone(), Sealed::Secret(name.clone()).mark(&self.request.seal));
-        let mut secrets: Object = self.request.secrets.iter().map(mark).collect();
+        let secrets = self.scope().map(|scope| &scope.secrets).into_iter().flatten();
+        let mut secrets: Object = secrets.collect();
         if secrets.get("GITHUB_TOKEN").is_none() {
             secrets.insert("GITHUB_TOKEN", "");
         }
         secrets
+    }
+
+    /// How the steps that the job is in go.
+    fn status_of(&self, job: &JobRun) -> Ending {
+        match self.frame().filter(|frame| frame.action.is_some()) {
+            Some(frame) if job.status != Ending::Cancelled => frame.status,
+            _ => job.status,
+        }
     }
 
     fn cancelled(&self) -> bool {
@@ -210,10 +241,7 @@ impl Lookup for Names<'_> {
                 _ => Value::Null,
             },
             "needs" => self.needs().into(),
-            "inputs" => {
-                let inputs = self.run.inputs.iter().map(|(name, value)| (name, value.clone()));
-                inputs.collect::<Object>().into()
-            }
+            "inputs" => self.inputs().into(),
             _ => Value::Null,
         }
     }
@@ -222,8 +250,8 @@ impl Lookup for Names<'_> {
         match (function, self.job) {
             (StatusFunction::Always, _) => true,
             (StatusFunction::Cancelled, _) => self.cancelled(),
-            (StatusFunction::Success, Some(job)) => job.status == Ending::Success,
-            (StatusFunction::Failure, Some(job)) => job.status == Ending::Failure,
+            (StatusFunction::Success, Some(job)) => self.status_of(job) == Ending::Success,
+            (StatusFunction::Failure, Some(job)) => self.status_of(job) == Ending::Failure,
             (StatusFunction::Success, None) => {
                 !self.cancelled() && self.above(jobs).all(|need| need.all_good)
             }

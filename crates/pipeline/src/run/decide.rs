@@ -2,16 +2,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grit_ledger::Context;
-use grit_types::{JobId, Principal};
+use grit_types::{JobId, Principal, Timestamp};
 
 use super::context::Names;
+use super::frame::{self, Frame};
 use super::state::{Ending, JobPhase, JobRun, Phase, Run};
 use super::step::{self, Next};
 use super::{
     ATTEMPTS_MAX, CancelCause, Command, Event, Outcome, REQUEST_BYTES_MAX, Refusal, Request, Timer,
 };
 use super::{advance, bounded, evolve, inputs};
-use crate::plan::{JOBS_MAX, Job};
+use crate::plan::{ActionPlan, JOBS_MAX, Job};
 use crate::{Conclusion, Prepared, StepOutcome, seal};
 
 pub(super) fn decide(
@@ -172,7 +173,11 @@ impl<'a> Draft<'a> {
         let group = &self.run.groups[job.group];
         let names = Names::of_job(&self.run, &request, job).sealing();
         let planned = self.run.planned(group);
-        let all = request.plan.env.iter().chain(planned.into_iter().flat_map(|job| &job.env));
+        let plan = self.run.plan_of(group);
+        let all = plan
+            .into_iter()
+            .flat_map(|plan| &plan.env)
+            .chain(planned.into_iter().flat_map(|job| &job.env));
         let mut env = BTreeMap::new();
         for (name, template) in all {
             let value = template.text(&names).map_err(|error| format!("env `{name}`: {error}"))?;
@@ -190,6 +195,9 @@ impl<'a> Draft<'a> {
             let next = JobId::derived(at, format!("{id}/{}", job.attempt + 1).as_bytes());
             self.emit(Event::JobInterrupted { job: id, next, at });
             return advance::advance(self);
+        }
+        if let (Some(action), Conclusion::Exited(0)) = (&outcome.action, &outcome.conclusion) {
+            return self.enter(id, index, action);
         }
         let ending = match outcome.conclusion {
             Conclusion::Exited(0) => Ending::Success,
@@ -218,37 +226,41 @@ impl<'a> Draft<'a> {
 
     fn step_may_fail(&self, job: &JobRun, index: u32) -> bool {
         let Some(request) = self.request() else { return false };
-        let group = &self.run.groups[job.group];
-        let step = self.run.planned(group).and_then(|planned| planned.steps.get(index as usize));
-        let names = Names::of_job(&self.run, &request, job).with_env(&job.env);
+        let frame = job.frames.last().filter(|frame| frame.steps.last() == Some(&index));
+        let step = frame.and_then(|frame| frame::current(&self.run, job, frame));
+        let env = step::shared_env(job);
+        let names = Names::of_job(&self.run, &request, job).with_env(&env);
         step.is_some_and(|step| step::may_fail(step.continue_on_error.as_ref(), &names))
+    }
+
+    /// The step at `index` has found its action: goes through that one's steps.
+    fn enter(&mut self, id: JobId, index: u32, action: &ActionPlan) {
+        let (Some(request), Some(job)) = (self.request(), self.run.job(id)) else { return };
+        match step::entered(&self.run, &request, job, action) {
+            Ok((inputs, env)) => {
+                let action = Box::new(action.clone());
+                self.emit(Event::ActionEntered { job: id, index, action, inputs, env });
+                self.go_on(id);
+            }
+            Err(why) => {
+                let outcome = StepOutcome::unable(why);
+                return self.step_done(id, index, &outcome);
+            }
+        }
+        if self.run.job(id).is_none_or(|job| job.phase.is_finished()) {
+            advance::advance(self);
+        }
     }
 
     /// Begins the next step that is to be done, or ends the job.
     fn go_on(&mut self, id: JobId) {
         let Some(request) = self.request() else { return };
-        loop {
-            let Some(job) = self.run.job(id) else { return };
-            let group = &self.run.groups[job.group];
-            let steps = self.run.planned(group).map(|job| job.steps.as_slice());
-            let step = steps.unwrap_or_default().get(job.steps.len());
-            let (Some(step), false) = (step, job.halted) else { break };
-            let at = self.context.now;
-            match step::next(&self.run, &request, job, step) {
-                Next::Start(spec) => {
-                    return self.emit(Event::StepStarted { job: id, spec, at });
-                }
-                Next::Settle { index, title, ending, conclusion, note } => {
-                    self.emit(Event::StepSettled {
-                        job: id,
-                        index,
-                        title,
-                        ending,
-                        conclusion,
-                        note,
-                        at,
-                    });
-                }
+        while let Some(job) = self.run.job(id).filter(|job| !job.halted) {
+            let Some(event) = turn(&self.run, &request, job, self.context.now) else { break };
+            let started = matches!(event, Event::StepStarted { .. });
+            self.emit(event);
+            if started {
+                return;
             }
         }
         if let Some(job) = self.run.job(id) {
@@ -299,6 +311,62 @@ impl<'a> Draft<'a> {
             JobPhase::Finished { .. } => {}
         }
     }
+}
+
+/// What happens next in a job between two steps; `None`: nothing is left.
+fn turn(run: &Run, request: &Request, job: &JobRun, at: Timestamp) -> Option<Event> {
+    let frame = job.frames.last()?;
+    if let Some(step) = frame::planned(run, job, frame).get(frame.next) {
+        return Some(begin(job, step::next(run, request, job, step), false, at));
+    }
+    if let Some(action) = &frame.action {
+        let goes_on = frame.status == Ending::Success && job.status == Ending::Success;
+        if goes_on && let Some((spec, then)) = step::program(run, request, job, frame, action) {
+            return Some(Event::StepStarted { job: job.id, spec, at, then, post: false });
+        }
+        return left(run, request, job, frame, action, at);
+    }
+    let post = job.posts.last()?;
+    Some(begin(job, step::post(run, request, job, post), true, at))
+}
+
+fn begin(job: &JobRun, next: Next, post: bool, at: Timestamp) -> Event {
+    let job = job.id;
+    match next {
+        Next::Start(spec, then) => Event::StepStarted { job, spec, at, then, post },
+        Next::Settle { index, title, ending, conclusion, note } => {
+            Event::StepSettled { job, index, title, ending, conclusion, note, at, post }
+        }
+    }
+}
+
+/// The steps of an action are over.
+fn left(
+    run: &Run,
+    request: &Request,
+    job: &JobRun,
+    frame: &Frame,
+    action: &ActionPlan,
+    at: Timestamp,
+) -> Option<Event> {
+    let index = frame.owner?;
+    let (mut ending, mut note) = (frame.status, String::new());
+    if job.status == Ending::Cancelled {
+        ending = Ending::Cancelled;
+    }
+    let outputs = step::given_back(run, request, job, frame, action).unwrap_or_else(|why| {
+        (ending, note) = (Ending::Failure, why);
+        BTreeMap::new()
+    });
+    let above = job.frames.get(job.frames.len().checked_sub(2)?)?;
+    let names = Names::of_job(run, request, job).with_env(&job.env);
+    let tolerated = frame::current(run, job, above)
+        .is_some_and(|step| step::may_fail(step.continue_on_error.as_ref(), &names));
+    let conclusion = match ending {
+        Ending::Failure if tolerated => Ending::Success,
+        other => other,
+    };
+    Some(Event::ActionLeft { job: job.id, index, outputs, ending, conclusion, note, at })
 }
 
 fn outputs(job: &Job, names: &Names<'_>) -> Result<BTreeMap<String, String>, String> {

@@ -90,6 +90,10 @@ pub(super) fn effects(run: &Run, event: &Event) -> Vec<Effect> {
             .into_iter()
             .collect(),
         Event::Planned { .. }
+        | Event::Called { .. }
+        | Event::CallFinished { .. }
+        | Event::ActionEntered { .. }
+        | Event::ActionLeft { .. }
         | Event::JobExpanded { .. }
         | Event::JobSkipped { .. }
         | Event::JobPrepared { .. }
@@ -121,6 +125,7 @@ fn concluded(run: &Run, ending: Ending, ended: Timestamp) -> Option<Concluded> {
         let ending = group.ending().unwrap_or(Ending::Skipped);
         JobEnding { key: group.key.clone(), ending }
     };
+    let own = run.groups.iter().filter(|group| group.scope == 0);
     Some(Concluded {
         run: request.run,
         tenant: request.tenant.clone(),
@@ -130,7 +135,7 @@ fn concluded(run: &Run, ending: Ending, ended: Timestamp) -> Option<Concluded> {
         pipeline: request.plan.name.clone(),
         number: request.number,
         ending,
-        jobs: run.groups.iter().map(|group| job_ending(group)).collect(),
+        jobs: own.map(|group| job_ending(group)).collect(),
         started: run.started,
         ended,
     })

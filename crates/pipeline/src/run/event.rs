@@ -6,9 +6,9 @@ use indexmap::IndexMap;
 use indexmap::map::serde_seq;
 use serde::{Deserialize, Serialize};
 
-use super::{Ending, Request};
+use super::{Ending, Post, Request};
 use crate::expr::Value;
-use crate::plan::JobKey;
+use crate::plan::{ActionPlan, JobKey};
 use crate::{Prepared, StepOutcome, StepSpec};
 
 /// What happened to a run.
@@ -27,6 +27,9 @@ pub enum Event {
     #[serde(rename = "run.job_expanded")]
     JobExpanded {
         key: JobKey,
+        /// Which call of a workflow it is of; 0: none.
+        #[serde(default)]
+        scope: u32,
         cells: Vec<Cell>,
         fail_fast: bool,
         max_parallel: Option<u32>,
@@ -35,7 +38,19 @@ pub enum Event {
     },
     /// Nothing of it is run.
     #[serde(rename = "run.job_skipped")]
-    JobSkipped { key: JobKey, ending: Ending, why: String },
+    JobSkipped {
+        key: JobKey,
+        #[serde(default)]
+        scope: u32,
+        ending: Ending,
+        why: String,
+    },
+    /// It stands for the jobs of another workflow, once for each combination of its matrix.
+    #[serde(rename = "run.called")]
+    Called { key: JobKey, scope: u32, calls: Vec<CallCell> },
+    /// All of these are over.
+    #[serde(rename = "run.call_finished")]
+    CallFinished { key: JobKey, scope: u32, ending: Ending, outputs: BTreeMap<String, String> },
     /// It takes a slot.
     #[serde(rename = "run.job_started")]
     JobStarted { job: JobId, attempt: u32, deadline: Timestamp, at: Timestamp },
@@ -43,7 +58,37 @@ pub enum Event {
     #[serde(rename = "run.job_prepared")]
     JobPrepared { job: JobId, prepared: Prepared, env: BTreeMap<String, String> },
     #[serde(rename = "run.step_started")]
-    StepStarted { job: JobId, spec: Box<StepSpec>, at: Timestamp },
+    StepStarted {
+        job: JobId,
+        spec: Box<StepSpec>,
+        at: Timestamp,
+        /// What is to be done for it after the last step.
+        #[serde(default)]
+        then: Option<Box<Post>>,
+        /// It is itself such.
+        #[serde(default)]
+        post: bool,
+    },
+    /// The step at `index` uses an action: that one's steps are next.
+    #[serde(rename = "run.action_entered")]
+    ActionEntered {
+        job: JobId,
+        index: u32,
+        action: Box<ActionPlan>,
+        inputs: BTreeMap<String, String>,
+        env: BTreeMap<String, String>,
+    },
+    /// They are over, and so is the step that used the action.
+    #[serde(rename = "run.action_left")]
+    ActionLeft {
+        job: JobId,
+        index: u32,
+        outputs: BTreeMap<String, String>,
+        ending: Ending,
+        conclusion: Ending,
+        note: String,
+        at: Timestamp,
+    },
     /// `ending` is what the step came to, `conclusion` the same unless it may fail.
     #[serde(rename = "run.step_finished")]
     StepFinished {
@@ -64,6 +109,8 @@ pub enum Event {
         conclusion: Ending,
         note: String,
         at: Timestamp,
+        #[serde(default)]
+        post: bool,
     },
     /// Its running step is ended; `halt`: and no other is begun.
     #[serde(rename = "run.job_cancelling")]
@@ -103,6 +150,15 @@ pub struct Cell {
     pub total: u32,
     /// The runner that is asked for.
     pub runs_on: Vec<String>,
+}
+
+/// One call of a workflow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallCell {
+    pub name: String,
+    pub inputs: BTreeMap<String, Value>,
+    /// Marks of [`crate::seal`].
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// Why a job is cancelled.

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
-use grit_types::JobId;
+use grit_types::{JobId, Timestamp};
 
-use super::Request;
-use super::event::{Cell, Event};
-use super::state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, StepRun};
+use super::event::{CallCell, Cell, Event};
+use super::frame::{self, Frame};
+use super::state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
 use crate::plan::JobKey;
+use crate::seal::Sealed;
 
 pub(super) fn evolve(mut run: Run, event: &Event) -> Run {
     apply(&mut run, event);
@@ -15,14 +16,29 @@ pub(super) fn evolve(mut run: Run, event: &Event) -> Run {
 pub(super) fn apply(run: &mut Run, event: &Event) {
     match event {
         Event::Planned { request, inputs, at } => {
-            run.groups = groups(request);
             run.request = Some(request.clone());
-            run.inputs = Arc::new(inputs.clone());
+            let mark =
+                |name: &String| (name.clone(), Sealed::Secret(name.clone()).mark(&request.seal));
+            let keys = match request.only.jobs.as_slice() {
+                [] => request.plan.jobs.keys().cloned().collect(),
+                wanted => request.plan.closure(wanted),
+            };
+            open_scope(
+                run,
+                &keys,
+                Scope {
+                    plan: Arc::new(request.plan.clone()),
+                    inputs: inputs.clone(),
+                    secrets: request.secrets.iter().map(mark).collect(),
+                    prefix: String::new(),
+                    groups: 0..0,
+                },
+            );
             run.started = *at;
             run.phase = Phase::Running;
         }
-        Event::JobExpanded { key, cells, fail_fast, max_parallel, notes } => {
-            let Some(index) = run.group_of(key) else { return };
+        Event::JobExpanded { key, scope, cells, fail_fast, max_parallel, notes } => {
+            let Some(index) = run.group_of(*scope, key) else { return };
             let first = run.jobs.len();
             run.jobs.extend(cells.iter().map(|cell| Arc::new(queued(cell, index))));
             let group = Arc::make_mut(&mut run.groups[index]);
@@ -32,8 +48,14 @@ pub(super) fn apply(run: &mut Run, event: &Event) {
             group.max_parallel = *max_parallel;
             group.notes.clone_from(notes);
         }
-        Event::JobSkipped { key, ending, why } => {
-            let Some(index) = run.group_of(key) else { return };
+        Event::Called { key, scope, calls } => called(run, *scope, key, calls),
+        Event::CallFinished { key, scope, ending, outputs } => {
+            let Some(index) = run.group_of(*scope, key) else { return };
+            Arc::make_mut(&mut run.groups[index]).outputs.clone_from(outputs);
+            close_group(run, index, *ending);
+        }
+        Event::JobSkipped { key, scope, ending, why } => {
+            let Some(index) = run.group_of(*scope, key) else { return };
             Arc::make_mut(&mut run.groups[index]).why = Some(why.clone());
             close_group(run, index, *ending);
         }
@@ -50,24 +72,52 @@ pub(super) fn apply(run: &mut Run, event: &Event) {
         | Event::StepStarted { .. }
         | Event::StepFinished { .. }
         | Event::StepSettled { .. }
+        | Event::ActionEntered { .. }
+        | Event::ActionLeft { .. }
         | Event::JobCancelling { .. }
         | Event::JobInterrupted { .. }
         | Event::JobFinished { .. } => job_event(run, event),
     }
 }
 
-fn groups(request: &Request) -> Vec<Arc<Group>> {
-    let plan = &request.plan;
-    let keys = match request.only.jobs.as_slice() {
-        [] => plan.jobs.keys().cloned().collect(),
-        wanted => plan.closure(wanted),
-    };
+/// A job stands for the jobs of another workflow.
+fn called(run: &mut Run, scope: u32, key: &JobKey, calls: &[CallCell]) {
+    let Some(index) = run.group_of(scope, key) else { return };
+    let of = &run.scopes[run.groups[index].scope];
+    let uses = of.plan.jobs.get(key).and_then(|job| job.call.as_ref()).map(|call| &call.uses);
+    let Some(plan) = uses.and_then(|uses| of.plan.called.get(uses)) else { return };
+    let (plan, prefix) = (Arc::new(plan.clone()), of.prefix.clone());
+    let keys: Vec<JobKey> = plan.jobs.keys().cloned().collect();
+    for call in calls {
+        let scope = run.scopes.len();
+        let group = Arc::make_mut(&mut run.groups[index]);
+        group.phase = GroupPhase::Expanded;
+        group.calls.push(scope);
+        open_scope(
+            run,
+            &keys,
+            Scope {
+                plan: plan.clone(),
+                inputs: call.inputs.clone(),
+                secrets: call.secrets.clone(),
+                prefix: format!("{prefix}{} / ", call.name),
+                groups: 0..0,
+            },
+        );
+    }
+}
+
+fn open_scope(run: &mut Run, keys: &[JobKey], mut scope: Scope) {
+    let first = run.groups.len();
+    let plan = scope.plan.clone();
     let places: std::collections::HashMap<_, usize> =
-        keys.iter().enumerate().map(|(index, key)| (key, index)).collect();
+        keys.iter().enumerate().map(|(index, key)| (key, first + index)).collect();
     let group = |key: &JobKey| {
         let needs = plan.jobs.get(key).map(|job| job.needs.as_slice()).unwrap_or_default();
         Arc::new(Group {
             key: key.clone(),
+            scope: run.scopes.len(),
+            calls: Vec::new(),
             needs: needs.iter().filter_map(|need| places.get(need).copied()).collect(),
             phase: GroupPhase::Waiting,
             jobs: Vec::new(),
@@ -80,7 +130,10 @@ fn groups(request: &Request) -> Vec<Arc<Group>> {
             any_failed: false,
         })
     };
-    keys.iter().map(group).collect()
+    let groups: Vec<Arc<Group>> = keys.iter().map(group).collect();
+    scope.groups = first..first + groups.len();
+    run.groups.extend(groups);
+    run.scopes.push(Arc::new(scope));
 }
 
 fn queued(cell: &Cell, group: usize) -> JobRun {
@@ -94,6 +147,8 @@ fn queued(cell: &Cell, group: usize) -> JobRun {
         cancelled: None,
         halted: false,
         steps: Vec::new(),
+        frames: vec![Frame::root()],
+        posts: Vec::new(),
         env: Default::default(),
         path: Vec::new(),
         prepared: None,
@@ -144,6 +199,11 @@ fn job_event(run: &mut Run, event: &Event) {
             job.phase = JobPhase::Finished { ending: *ending, tolerated: *tolerated };
             job.ended = Some(*at);
             job.why.clone_from(why);
+            // Actions that were cut short.
+            for step in job.steps.iter_mut().filter(|step| step.ending.is_none()) {
+                (step.ending, step.ended) = (Some(Ending::Cancelled), Some(*at));
+                step.conclusion = step.ending;
+            }
             let index = job.group;
             let group = Arc::make_mut(&mut run.groups[index]);
             let given = outputs.iter().filter(|(_, value)| !value.is_empty());
@@ -158,20 +218,12 @@ fn job_event(run: &mut Run, event: &Event) {
 
 fn step_event(run: &mut Run, event: &Event) {
     match event {
-        Event::StepStarted { job: id, spec, at } => {
-            let step_id = step_id(run, *id, spec.index);
+        Event::StepStarted { job: id, spec, at, then, post } => {
+            let step = begun(run, *id, spec.title.clone(), *at, *post);
             let Some(job) = job(run, *id) else { return };
             job.phase = JobPhase::Running(spec.index);
-            job.steps.push(StepRun {
-                id: step_id,
-                title: spec.title.clone(),
-                ending: None,
-                conclusion: None,
-                outputs: Default::default(),
-                started: *at,
-                ended: None,
-                note: String::new(),
-            });
+            add_step(job, step, *post);
+            job.posts.extend(then.as_deref().cloned());
         }
         Event::StepFinished { job: id, index, outcome, ending, conclusion, at } => {
             let Some(job) = job(run, *id) else { return };
@@ -184,24 +236,80 @@ fn step_event(run: &mut Run, event: &Event) {
             step.ending = Some(*ending);
             step.conclusion = Some(*conclusion);
             step.outputs.clone_from(&outcome.outputs);
+            step.state.clone_from(&outcome.state);
             step.ended = Some(*at);
         }
-        Event::StepSettled { job: id, index, title, ending, conclusion, note, at } => {
-            let step_id = step_id(run, *id, *index);
+        Event::StepSettled { job: id, title, ending, conclusion, note, at, post, .. } => {
+            let mut step = begun(run, *id, title.clone(), *at, *post);
+            step.ending = Some(*ending);
+            step.conclusion = Some(*conclusion);
+            step.ended = Some(*at);
+            step.note.clone_from(note);
             let Some(job) = job(run, *id) else { return };
+            add_step(job, step, *post);
             note_status(job, *conclusion);
-            job.steps.push(StepRun {
-                id: step_id,
-                title: title.clone(),
-                ending: Some(*ending),
-                conclusion: Some(*conclusion),
-                outputs: Default::default(),
-                started: *at,
-                ended: Some(*at),
-                note: note.clone(),
+        }
+        _ => action_event(run, event),
+    }
+}
+
+fn action_event(run: &mut Run, event: &Event) {
+    match event {
+        Event::ActionEntered { job: id, index, action, inputs, env } => {
+            let Some(job) = job(run, *id) else { return };
+            job.phase = JobPhase::Ready;
+            job.frames.push(Frame {
+                owner: Some(*index),
+                action: Some(Arc::new((**action).clone())),
+                inputs: inputs.clone(),
+                env: env.clone(),
+                ..Frame::root()
             });
         }
+        Event::ActionLeft { job: id, index, outputs, ending, conclusion, note, at } => {
+            let Some(job) = job(run, *id) else { return };
+            job.phase = JobPhase::Ready;
+            job.frames.pop();
+            note_status(job, *conclusion);
+            let Some(step) = job.steps.get_mut(*index as usize) else { return };
+            step.ending = Some(*ending);
+            step.conclusion = Some(*conclusion);
+            step.outputs.clone_from(outputs);
+            step.ended = Some(*at);
+            step.note.clone_from(note);
+        }
         _ => {}
+    }
+}
+
+/// A step that is begun, the next of the innermost frame unless it is one of the last.
+fn begun(run: &Run, id: JobId, title: String, at: Timestamp, post: bool) -> StepRun {
+    let job = run.job(id);
+    let frame = job.and_then(|job| job.frames.last()).filter(|_| !post);
+    let planned =
+        job.zip(frame).and_then(|(job, frame)| frame::planned(run, job, frame).get(frame.next));
+    StepRun {
+        id: planned.and_then(|step| step.id.clone()),
+        title,
+        ending: None,
+        conclusion: None,
+        outputs: Default::default(),
+        state: Default::default(),
+        depth: job.map_or(0, |job| u32::try_from(job.frames.len() - 1).unwrap_or(0)),
+        started: at,
+        ended: None,
+        note: String::new(),
+    }
+}
+
+fn add_step(job: &mut JobRun, step: StepRun, post: bool) {
+    let index = u32::try_from(job.steps.len()).unwrap_or(u32::MAX);
+    job.steps.push(step);
+    if post {
+        job.posts.pop();
+    } else if let Some(frame) = job.frames.last_mut() {
+        frame.next += 1;
+        frame.steps.push(index);
     }
 }
 
@@ -210,17 +318,18 @@ fn job(run: &mut Run, id: JobId) -> Option<&mut JobRun> {
     Some(Arc::make_mut(&mut run.jobs[index]))
 }
 
-fn step_id(run: &Run, id: JobId, index: u32) -> Option<JobKey> {
-    let job = run.job(id)?;
-    run.planned(&run.groups[job.group])?.steps.get(index as usize)?.id.clone()
-}
-
+/// Of the innermost frame; the job's own status is that of its own frame.
 fn note_status(job: &mut JobRun, conclusion: Ending) {
-    job.status = match (job.status, conclusion) {
+    let together = |status, conclusion| match (status, conclusion) {
         (Ending::Cancelled, _) | (_, Ending::Cancelled) => Ending::Cancelled,
         (Ending::Failure, _) | (_, Ending::Failure) => Ending::Failure,
         _ => Ending::Success,
     };
+    if let [_, .., inner] = job.frames.as_mut_slice() {
+        inner.status = together(inner.status, conclusion);
+    } else {
+        job.status = together(job.status, conclusion);
+    }
 }
 
 /// What a group's jobs came to, once all of them are over.

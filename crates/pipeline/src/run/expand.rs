@@ -1,16 +1,18 @@
 use grit_types::{JobId, Timestamp};
 
+use super::call;
 use super::context::{CellNames, Names};
 use super::matrix::{Combination, combinations};
 use super::state::{Ending, Group, Phase, Run};
 use super::{Cell, Event, Request};
 use crate::expr::{Template, Value};
-use crate::plan::Job;
+use crate::plan::{Call, Job};
 
 /// What becomes of a job of the plan whose needs are done.
 pub(super) fn expand(run: &Run, request: &Request, group: &Group, now: Timestamp) -> Event {
     let key = group.key.clone();
-    let skipped = |ending, why: String| Event::JobSkipped { key: key.clone(), ending, why };
+    let scope = u32::try_from(group.scope).unwrap_or(u32::MAX);
+    let skipped = |ending, why: String| Event::JobSkipped { key: key.clone(), scope, ending, why };
     let Some(job) = run.planned(group) else {
         return skipped(Ending::Failure, "the plan does not have it".to_owned());
     };
@@ -29,7 +31,11 @@ pub(super) fn expand(run: &Run, request: &Request, group: &Group, now: Timestamp
         let why = format!("`{key}` ({file}:{place}) is not done by this version of Grit");
         return skipped(Ending::Failure, why);
     }
-    match expanded(request, job, &names, now) {
+    let event = match &job.call {
+        Some(call) => called(run, request, job, call, &names),
+        None => expanded(run, request, job, &names, now),
+    };
+    match event {
         Ok(event) => event,
         Err(why) => skipped(Ending::Failure, why),
     }
@@ -51,12 +57,14 @@ fn unmet(run: &Run, job: &Job, group: &Group) -> String {
     }
 }
 
-fn expanded(
-    request: &Request,
-    job: &Job,
-    names: &Names<'_>,
-    now: Timestamp,
-) -> Result<Event, String> {
+/// What a job says of its combinations, beside them.
+struct Strategy {
+    fail_fast: bool,
+    max_parallel: Option<u32>,
+    combinations: Vec<Combination>,
+}
+
+fn strategy(job: &Job, names: &Names<'_>) -> Result<Strategy, String> {
     let fail_fast = match setting(job.fail_fast.as_ref(), "fail-fast", names)? {
         None => true,
         Some(value) => value.to_flag().ok_or("`fail-fast` must be true or false")?,
@@ -65,29 +73,81 @@ fn expanded(
         None => None,
         Some(value) => Some(positive(&value).ok_or("`max-parallel` must be a number above 0")?),
     };
-    let all = match &job.matrix {
+    let combinations = match &job.matrix {
         None => vec![Combination::new()],
         Some(matrix) => combinations(matrix, names).map_err(|error| error.to_string())?,
     };
-    let total = u32::try_from(all.len()).unwrap_or(u32::MAX);
-    let mut cells = Vec::new();
-    for (index, matrix) in (0..total).zip(all) {
-        if !wanted(request, &matrix) {
+    Ok(Strategy { fail_fast, max_parallel, combinations })
+}
+
+/// The combinations that are wanted, each with what it is called and what it reads.
+fn each(
+    request: &Request,
+    job: &Job,
+    names: &Names<'_>,
+    strategy: &Strategy,
+    mut take: impl FnMut(u32, &Combination, String, &Names<'_>) -> Result<(), String>,
+) -> Result<(), String> {
+    let Strategy { fail_fast, max_parallel, combinations } = strategy;
+    let total = u32::try_from(combinations.len()).unwrap_or(u32::MAX);
+    let mut any = false;
+    for (index, matrix) in (0..total).zip(combinations) {
+        if !wanted(request, matrix) {
             continue;
         }
-        let cell = CellNames { matrix: &matrix, index, total, fail_fast, max_parallel };
-        let names = names.with_cell(cell);
-        let name = name(job, &matrix, &names)?;
-        let runs_on = labels(job, &names)?;
-        let id = JobId::derived(now, format!("{}/{}/{index}", request.run, job.key).as_bytes());
-        cells.push(Cell { job: id, name, matrix, index, total, runs_on });
+        any = true;
+        let (fail_fast, max_parallel) = (*fail_fast, *max_parallel);
+        let names = names.with_cell(CellNames { matrix, index, total, fail_fast, max_parallel });
+        take(index, matrix, name(job, matrix, &names)?, &names)?;
     }
-    if cells.is_empty() {
-        return Err("no combination of its matrix is what was asked for".to_owned());
-    }
+    if any { Ok(()) } else { Err("no combination of its matrix is what was asked for".to_owned()) }
+}
+
+fn called(
+    run: &Run,
+    request: &Request,
+    job: &Job,
+    call: &Call,
+    names: &Names<'_>,
+) -> Result<Event, String> {
+    let plan = run.plan_of(names.group).and_then(|plan| plan.called.get(&call.uses));
+    let plan = plan.ok_or_else(|| {
+        format!("`{}` is of another repository, which is not read by this version", call.uses)
+    })?;
+    let strategy = strategy(job, names)?;
+    let mut calls = Vec::new();
+    each(request, job, names, &strategy, |_, _, name, names| {
+        calls.push(call::cell(run, job, call, plan, name, &names.sealing())?);
+        Ok(())
+    })?;
+    let scope = u32::try_from(names.group.scope).unwrap_or(u32::MAX);
+    Ok(Event::Called { key: job.key.clone(), scope, calls })
+}
+
+fn expanded(
+    run: &Run,
+    request: &Request,
+    job: &Job,
+    names: &Names<'_>,
+    now: Timestamp,
+) -> Result<Event, String> {
+    let strategy = strategy(job, names)?;
+    let total = u32::try_from(strategy.combinations.len()).unwrap_or(u32::MAX);
+    let scope = u32::try_from(names.group.scope).unwrap_or(u32::MAX);
+    let prefix = run.scopes.get(names.group.scope).map_or("", |scope| &*scope.prefix);
+    let mut cells = Vec::new();
+    each(request, job, names, &strategy, |index, matrix, name, names| {
+        let of = if scope == 0 { String::new() } else { format!("/{scope}") };
+        let seed = format!("{}{of}/{}/{index}", request.run, job.key);
+        let (job_id, name) = (JobId::derived(now, seed.as_bytes()), format!("{prefix}{name}"));
+        let (matrix, runs_on) = (matrix.clone(), labels(job, names)?);
+        cells.push(Cell { job: job_id, name, matrix, index, total, runs_on });
+        Ok(())
+    })?;
     let note = |key: &String| format!("`{key}` is not done by this version of Grit");
     let notes = job.unsupported.iter().map(|unsupported| note(&unsupported.key)).collect();
-    Ok(Event::JobExpanded { key: job.key.clone(), cells, fail_fast, max_parallel, notes })
+    let Strategy { fail_fast, max_parallel, .. } = strategy;
+    Ok(Event::JobExpanded { key: job.key.clone(), scope, cells, fail_fast, max_parallel, notes })
 }
 
 fn setting(

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
+
 use super::{Refusal, Request};
 use crate::expr::Value;
 use crate::plan::{Input, InputKind};
@@ -10,12 +12,20 @@ pub(super) fn inputs(request: &Request) -> Result<BTreeMap<String, Value>, Refus
         Some(trigger) => &trigger.inputs,
         None => return Ok(BTreeMap::new()),
     };
-    if let Some(name) = request.inputs.keys().find(|name| !declared.contains_key(*name)) {
+    values(declared, &request.inputs)
+}
+
+/// Those that are declared, from those that are given.
+pub(super) fn values(
+    declared: &IndexMap<String, Input>,
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Value>, Refusal> {
+    if let Some(name) = given.keys().find(|name| !declared.contains_key(*name)) {
         return Err(Refusal::UnknownInput { name: name.clone() });
     }
     let mut values = BTreeMap::new();
     for (name, input) in declared {
-        let text = match (request.inputs.get(name), &input.default) {
+        let text = match (given.get(name), &input.default) {
             (Some(given), _) => given.clone(),
             (None, Some(default)) => default.clone(),
             (None, None) if input.required => {

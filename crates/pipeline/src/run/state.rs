@@ -4,10 +4,10 @@ use std::sync::Arc;
 use grit_types::{JobId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{CancelCause, Cell, Request};
+use super::{CancelCause, Cell, Frame, Post, Request};
 use crate::Prepared;
 use crate::expr::Value;
-use crate::plan::{Job, JobKey};
+use crate::plan::{Job, JobKey, Plan};
 
 /// A run, folded from its stream. Copies share what does not change.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,8 +15,9 @@ pub struct Run {
     /// Set by the first event.
     pub request: Option<Arc<Request>>,
     pub phase: Phase,
-    pub inputs: Arc<BTreeMap<String, Value>>,
-    /// The jobs of the plan that are wanted, in its order.
+    /// The plan, and each call of another.
+    pub scopes: Vec<Arc<Scope>>,
+    /// The jobs of the plan that are wanted, in its order; then those of workflows that are called.
     pub groups: Vec<Arc<Group>>,
     /// What they came to, in the order of their expansion.
     pub jobs: Vec<Arc<JobRun>>,
@@ -67,10 +68,27 @@ impl std::fmt::Display for Ending {
     }
 }
 
-/// A job of the plan, with all its combinations.
+/// A plan that is run: that of the request, or one that a job of another calls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scope {
+    pub plan: Arc<Plan>,
+    pub inputs: BTreeMap<String, Value>,
+    /// What `secrets` gives: marks of [`crate::seal`].
+    pub secrets: BTreeMap<String, String>,
+    /// Before the names of its jobs: `call / `.
+    pub prefix: String,
+    /// Indexes into [`Run::groups`].
+    pub groups: std::ops::Range<usize>,
+}
+
+/// A job of a plan, with all its combinations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
     pub key: JobKey,
+    /// Index into [`Run::scopes`]; 0: of the plan that was asked for.
+    pub scope: usize,
+    /// The calls that it came to, if it calls a workflow: indexes into [`Run::scopes`].
+    pub calls: Vec<usize>,
     /// Indexes into [`Run::groups`].
     pub needs: Vec<usize>,
     pub phase: GroupPhase,
@@ -125,6 +143,10 @@ pub struct JobRun {
     pub halted: bool,
     /// Those that were started or settled, in order.
     pub steps: Vec<StepRun>,
+    /// Its own steps, and those of the actions that it is in, the innermost last.
+    pub frames: Vec<Frame>,
+    /// What is to be done after its steps, the last first.
+    pub posts: Vec<Post>,
     /// What its steps have in common, and what steps wrote to `GITHUB_ENV` since.
     pub env: BTreeMap<String, String>,
     /// What steps wrote to `GITHUB_PATH`, the newest first.
@@ -174,6 +196,10 @@ pub struct StepRun {
     /// The same, unless it may fail.
     pub conclusion: Option<Ending>,
     pub outputs: BTreeMap<String, String>,
+    /// What it left for those that tidy up after it.
+    pub state: BTreeMap<String, String>,
+    /// In how many actions it is.
+    pub depth: u32,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
     pub note: String,
@@ -189,13 +215,19 @@ impl Run {
         self.jobs.iter().position(|job| job.id == id)
     }
 
-    pub(super) fn group_of(&self, key: &JobKey) -> Option<usize> {
-        self.groups.iter().position(|group| group.key == *key)
+    pub(super) fn group_of(&self, scope: u32, key: &JobKey) -> Option<usize> {
+        let scope = scope as usize;
+        self.groups.iter().position(|group| group.scope == scope && group.key == *key)
     }
 
-    /// What the plan says of a job.
+    /// The plan that the job is of.
+    pub fn plan_of(&self, group: &Group) -> Option<&Plan> {
+        self.scopes.get(group.scope).map(|scope| &*scope.plan)
+    }
+
+    /// What its plan says of a job.
     pub fn planned(&self, group: &Group) -> Option<&Job> {
-        self.request.as_ref()?.plan.jobs.get(&group.key)
+        self.plan_of(group)?.jobs.get(&group.key)
     }
 
     /// Whether it is over.

@@ -2,25 +2,39 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::context::{Names, default_variables};
+use super::frame::{self, ACTION_DEPTH_MAX, Frame, Post};
 use super::state::{Ending, JobRun, Run};
 use super::{Request, TIMEOUT_MINUTES_MAX, bounded};
-use crate::builtin::{Builtin, builtin};
+use crate::builtin::{Builtin, Later, builtin};
 use crate::expr::{Lookup, Template};
-use crate::plan::{Action, Defaults, Step, TIMEOUT_MINUTES_DEFAULT};
+use crate::plan::{Action, ActionPlan, Defaults, Step, TIMEOUT_MINUTES_DEFAULT};
 use crate::{StepAction, StepSpec, seal, shell};
 
 /// What becomes of the next step of a job.
 pub(super) enum Next {
-    Start(Box<StepSpec>),
-    Settle { index: u32, title: String, ending: Ending, conclusion: Ending, note: String },
+    /// With what is to be done after the last step.
+    Start(Box<StepSpec>, Option<Box<Post>>),
+    Settle {
+        index: u32,
+        title: String,
+        ending: Ending,
+        conclusion: Ending,
+        note: String,
+    },
+}
+
+/// The place that the next step of the job gets.
+pub(super) fn place(job: &JobRun) -> u32 {
+    u32::try_from(job.steps.len()).unwrap_or(u32::MAX)
 }
 
 /// Decides about `step`, the next of `job`, with all its expressions.
 pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> Next {
-    let index = u32::try_from(job.steps.len()).unwrap_or(u32::MAX);
-    let shared = Names::of_job(run, request, job).with_env(&job.env);
+    let index = place(job);
+    let shared_env = shared_env(job);
+    let shared = Names::of_job(run, request, job).with_env(&shared_env);
     let own = texts(&step.env, "env", &shared.sealing());
-    let mut env = job.env.clone();
+    let mut env = shared_env.clone();
     env.extend(own.clone().unwrap_or_default());
     let names = Names { env: Some(&env), ..shared };
     let title = seal::shown(&title(step, &names), &request.seal);
@@ -40,44 +54,238 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
         Ok(false) => return settled(Ending::Skipped, Ending::Skipped, String::new()),
         Err(error) => return failed(format!("if: {error}")),
     }
-    let work = own.and_then(|_| work(run, job, request, step, &names.sealing()));
-    let (action, directory, timeout) = match work {
-        Ok(Work::Do(action, directory, timeout)) => (action, directory, timeout),
+    let work = own.and_then(|_| work(run, job, step, &names.sealing()));
+    let (action, directory, timeout, later) = match work {
+        Ok(Work::Do(action, directory, timeout, later)) => (action, directory, timeout, later),
         Ok(Work::Note(note)) => return settled(Ending::Success, Ending::Success, note),
         Err(note) => return failed(note),
     };
+    let post = later.map(|later| {
+        let (env, title) = (env.clone(), format!("Post {title}"));
+        let Later { action, condition, unless } = *later;
+        Box::new(Post { owner: index, title, condition, action, env, timeout, unless })
+    });
     let spec = Box::new(StepSpec {
         job: job.id,
         run: request.run,
         index,
         title: title.clone(),
-        action,
-        env: environment(request, step, &names, env.clone()),
+        action: *action,
+        env: environment(request, step.id.as_ref().map(|id| id.as_str()), &names, env.clone()),
         path: job.path.clone(),
         working_directory: directory,
         timeout,
     });
     match bounded(&spec, "its script and the variables that it is given") {
-        Ok(()) => Next::Start(spec),
+        Ok(()) => Next::Start(spec, post),
         Err(note) => failed(note),
     }
 }
 
+/// What the job and the actions that it is in give to every step.
+pub(super) fn shared_env(job: &JobRun) -> BTreeMap<String, String> {
+    let mut env = job.env.clone();
+    if let Some(frame) = job.frames.last() {
+        env.extend(frame.env.clone());
+    }
+    env
+}
+
+/// Names to values.
+type Values = BTreeMap<String, String>;
+
+/// The inputs and the variables of the action that the step the job is at uses.
+pub(super) fn entered(
+    run: &Run,
+    request: &Request,
+    job: &JobRun,
+    action: &ActionPlan,
+) -> Result<(Values, Values), String> {
+    if job.frames.len() > ACTION_DEPTH_MAX {
+        return Err(format!("actions are used more than {ACTION_DEPTH_MAX} deep"));
+    }
+    let step = job.frames.last().and_then(|top| frame::current(run, job, top));
+    let step = step.ok_or("no step uses the action")?;
+    let shared = shared_env(job);
+    let names = Names::of_job(run, request, job).sealing();
+    let own = texts(&step.env, "env", &names.with_env(&shared))?;
+    let mut env = job.frames.last().map(|top| top.env.clone()).unwrap_or_default();
+    env.extend(own.clone());
+    let mut seen = shared.clone();
+    seen.extend(own);
+    let names = names.with_env(&seen);
+    let given = match &step.action {
+        Action::Uses { with, .. } => texts(with, "with", &names)?,
+        Action::Run { .. } => BTreeMap::new(),
+    };
+    let inputs = inputs(action, &given, &names)?;
+    if action.programs().is_empty() {
+        return Ok((inputs, env));
+    }
+    env.extend(
+        given.iter().chain(&inputs).map(|(name, value)| (input_variable(name), value.clone())),
+    );
+    Ok((inputs, env))
+}
+
+/// What the action declares: as it is given, else its default, else empty.
+fn inputs(
+    action: &ActionPlan,
+    given: &BTreeMap<String, String>,
+    names: &Names<'_>,
+) -> Result<BTreeMap<String, String>, String> {
+    let value = |(name, input): (&String, &crate::plan::ActionInput)| {
+        let found = given.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
+        let value = match (found, &input.default) {
+            (Some((_, value)), _) => value.clone(),
+            (None, Some(default)) => {
+                default.text(names).map_err(|error| format!("input `{name}`: {error}"))?
+            }
+            (None, None) => String::new(),
+        };
+        Ok((name.clone(), value))
+    };
+    action.inputs.iter().map(value).collect()
+}
+
+/// As the toolkit reads it.
+fn input_variable(name: &str) -> String {
+    format!("INPUT_{}", name.replace(' ', "_").to_uppercase())
+}
+
+/// The next program of a Node action, and what comes after its last.
+pub(super) fn program(
+    run: &Run,
+    request: &Request,
+    job: &JobRun,
+    frame: &Frame,
+    action: &ActionPlan,
+) -> Option<(Box<StepSpec>, Option<Box<Post>>)> {
+    use crate::plan::ActionRuns;
+    let programs = action.programs();
+    let program = *programs.get(frame.next)?;
+    let index = place(job);
+    let node = |program: &str| StepAction::Node { program: format!("{}/{program}", action.path) };
+    let env = shared_env(job);
+    let names = Names::of_job(run, request, job).with_env(&env);
+    let timeout = owner_timeout(run, request, job);
+    let post = match &action.runs {
+        ActionRuns::Node { post: Some(post), post_if, .. } if frame.next + 1 == programs.len() => {
+            Some(Box::new(Post {
+                owner: index,
+                title: format!("Post {}", action.name),
+                condition: post_if.clone(),
+                action: node(post),
+                env: frame.env.clone(),
+                timeout,
+                unless: None,
+            }))
+        }
+        _ => None,
+    };
+    let mut env = environment(request, None, &names, env.clone());
+    if frame.next > 0 {
+        env.extend(states(job, frame.steps.last().copied()));
+    }
+    let spec = Box::new(StepSpec {
+        job: job.id,
+        run: request.run,
+        index,
+        title: format!("{} {program}", action.name),
+        action: node(program),
+        env,
+        path: job.path.clone(),
+        working_directory: None,
+        timeout,
+    });
+    Some((spec, post))
+}
+
+/// What a program of the action left for those after it.
+fn states(job: &JobRun, step: Option<u32>) -> BTreeMap<String, String> {
+    let step = step.and_then(|step| job.steps.get(step as usize));
+    let state = step.map(|step| step.state.clone()).unwrap_or_default();
+    state.into_iter().map(|(name, value)| (format!("STATE_{name}"), value)).collect()
+}
+
+fn owner_timeout(run: &Run, request: &Request, job: &JobRun) -> Duration {
+    let above = job.frames.len().checked_sub(2).and_then(|at| job.frames.get(at));
+    let step = above.and_then(|frame| frame::current(run, job, frame));
+    let names = Names::of_job(run, request, job);
+    timeout(step.and_then(|step| step.timeout_minutes.as_ref()), &names)
+        .unwrap_or(Duration::from_secs(u64::from(TIMEOUT_MINUTES_DEFAULT) * 60))
+}
+
+/// What is done after the steps of the job.
+pub(super) fn post(run: &Run, request: &Request, job: &JobRun, post: &Post) -> Next {
+    let index = place(job);
+    let names = Names::of_job(run, request, job).with_env(&job.env);
+    let settle = |ending, note| Next::Settle {
+        index,
+        title: post.title.clone(),
+        ending,
+        conclusion: ending,
+        note,
+    };
+    let owner = job.steps.get(post.owner as usize);
+    let gave = |(name, value): &(String, String)| {
+        owner.is_some_and(|owner| owner.outputs.get(name) == Some(value))
+    };
+    match post.condition.holds(&names) {
+        Ok(true) if !post.unless.as_ref().is_some_and(gave) => {}
+        Ok(_) => return settle(Ending::Skipped, String::new()),
+        Err(error) => return settle(Ending::Failure, format!("post-if: {error}")),
+    }
+    let mut set = job.env.clone();
+    set.extend(post.env.clone());
+    set.extend(states(job, Some(post.owner)));
+    let spec = StepSpec {
+        job: job.id,
+        run: request.run,
+        index,
+        title: post.title.clone(),
+        action: post.action.clone(),
+        env: environment(request, None, &names, set),
+        path: job.path.clone(),
+        working_directory: None,
+        timeout: post.timeout,
+    };
+    match bounded(&spec, "what it is given") {
+        Ok(()) => Next::Start(Box::new(spec), None),
+        Err(note) => settle(Ending::Failure, note),
+    }
+}
+
+/// What an action gives to the step that used it.
+pub(super) fn given_back(
+    run: &Run,
+    request: &Request,
+    job: &JobRun,
+    frame: &Frame,
+    action: &ActionPlan,
+) -> Result<BTreeMap<String, String>, String> {
+    if !action.programs().is_empty() {
+        let last = frame.steps.last().and_then(|index| job.steps.get(*index as usize));
+        return Ok(last.map(|step| step.outputs.clone()).unwrap_or_default());
+    }
+    let env = shared_env(job);
+    let names = Names::of_job(run, request, job).with_env(&env).sealing();
+    let outputs = texts(&action.outputs, "output", &names)?;
+    bounded(&outputs, "its outputs").map(|()| outputs)
+}
+
 enum Work {
-    Do(StepAction, Option<String>, Duration),
+    Do(Box<StepAction>, Option<String>, Duration, Option<Box<Later>>),
     Note(String),
 }
 
-fn work(
-    run: &Run,
-    job: &JobRun,
-    request: &Request,
-    step: &Step,
-    names: &Names<'_>,
-) -> Result<Work, String> {
-    let planned = run.planned(&run.groups[job.group]);
+fn work(run: &Run, job: &JobRun, step: &Step, names: &Names<'_>) -> Result<Work, String> {
+    let group = &run.groups[job.group];
+    let in_action = job.frames.last().is_some_and(|frame| frame.action.is_some());
+    let plan = run.plan_of(group).filter(|_| !in_action);
+    let own = run.planned(group).filter(|_| !in_action);
     let defaults: Vec<&Defaults> =
-        planned.map(|job| &job.defaults).into_iter().chain([&request.plan.defaults]).collect();
+        own.map(|job| &job.defaults).into_iter().chain(plan.map(|plan| &plan.defaults)).collect();
     let timeout = timeout(step.timeout_minutes.as_ref(), names)?;
     let action = match &step.action {
         Action::Run { script, shell } => {
@@ -89,18 +297,16 @@ fn work(
                 &defaults.working_directory
             });
             let directory = text(directory, "working-directory", names)?;
-            return Ok(Work::Do(StepAction::Script { script, command }, directory, timeout));
+            let action = Box::new(StepAction::Script { script, command });
+            return Ok(Work::Do(action, directory, timeout, None));
         }
-        Action::Uses { uses, with } => {
-            // Its inputs may not be to be had (`hashFiles`), and do not matter then.
-            if let Builtin::Note(note) = builtin(uses, &BTreeMap::new()) {
-                return Ok(Work::Note(note));
-            }
-            builtin(uses, &texts(with, "with", names)?)
-        }
+        Action::Uses { uses, with } => builtin(uses, &texts(with, "with", names)?),
     };
     match action {
-        Builtin::Run(action) => Ok(Work::Do(action, None, timeout)),
+        Builtin::Run(action) => Ok(Work::Do(Box::new(action), None, timeout, None)),
+        Builtin::RunThen(action, later) => {
+            Ok(Work::Do(Box::new(action), None, timeout, Some(later)))
+        }
         Builtin::Note(note) => Ok(Work::Note(note)),
         Builtin::Refused(why) => Err(why),
     }
@@ -124,7 +330,7 @@ fn text(
     Ok(text.filter(|text| !text.is_empty()))
 }
 
-fn texts(
+pub(super) fn texts(
     templates: &crate::plan::Texts,
     key: &str,
     names: &Names<'_>,
@@ -175,7 +381,7 @@ fn title(step: &Step, names: &Names<'_>) -> String {
 /// Everything a step's process is given: what Grit and GitHub promise wins over what files set.
 fn environment(
     request: &Request,
-    step: &Step,
+    id: Option<&str>,
     names: &Names<'_>,
     set: BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
@@ -183,7 +389,6 @@ fn environment(
     env.extend(set);
     env.extend(request.env.clone());
     env.extend(default_variables(names));
-    let action = step.id.as_ref().map_or("__run", |id| id.as_str());
-    env.insert("GITHUB_ACTION".to_owned(), action.to_owned());
+    env.insert("GITHUB_ACTION".to_owned(), id.unwrap_or("__run").to_owned());
     env
 }

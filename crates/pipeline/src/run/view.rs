@@ -34,25 +34,29 @@ pub struct StepView {
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
     pub note: String,
+    /// In how many actions it is.
+    #[serde(default)]
+    pub depth: u32,
 }
 
 impl Run {
     /// Every job, in the plan's order, those of a matrix together.
     pub fn views(&self) -> Vec<JobView> {
         let of_group = |group: &std::sync::Arc<Group>| match group.jobs.as_slice() {
-            [] => vec![unexpanded(group)],
+            [] if !group.calls.is_empty() => Vec::new(),
+            [] => vec![unexpanded(&self.scopes[group.scope].prefix, group)],
             jobs => jobs.iter().map(|job| view(group, &self.jobs[*job])).collect(),
         };
         self.groups.iter().flat_map(of_group).collect()
     }
 }
 
-fn unexpanded(group: &Group) -> JobView {
+fn unexpanded(prefix: &str, group: &Group) -> JobView {
     let state = group.ending().map_or("waiting", Ending::as_str).to_owned();
     JobView {
         job: None,
         key: group.key.clone(),
-        name: group.key.to_string(),
+        name: format!("{prefix}{}", group.key),
         state,
         ending: group.ending(),
         attempt: 0,
@@ -95,5 +99,6 @@ fn step_view(index: u32, step: &StepRun) -> StepView {
         started: step.started,
         ended: step.ended,
         note: step.note.clone(),
+        depth: step.depth,
     }
 }

@@ -179,7 +179,9 @@ pub fn script(spec: &StepSpec) -> &str {
     match &spec.action {
         StepAction::Script { script, .. } => script,
         StepAction::Checkout { .. } => "checkout",
-        StepAction::Tool { program } => program,
+        StepAction::Tool { program } | StepAction::Node { program } => program,
+        StepAction::Load { uses } => uses,
+        StepAction::Restore { key, .. } | StepAction::Save { key, .. } => key,
     }
 }
 
@@ -193,13 +195,7 @@ pub fn prepared() -> Prepared {
 }
 
 pub fn ended(conclusion: Conclusion) -> StepOutcome {
-    StepOutcome {
-        conclusion,
-        outputs: BTreeMap::new(),
-        env: BTreeMap::new(),
-        path: Vec::new(),
-        duration: Duration::from_millis(5),
-    }
+    StepOutcome { duration: Duration::from_millis(5), ..StepOutcome::of(conclusion) }
 }
 
 /// `exit N`, `interrupt`, `output NAME=VALUE`, `env NAME=VALUE`, `path FOLDER`; anything else

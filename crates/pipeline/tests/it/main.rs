@@ -1,6 +1,7 @@
 //! The run of a plan, seen from outside: what is started, in which order, and how it ends.
 
 mod harness;
+mod nested;
 mod property;
 mod run;
 mod scale;

@@ -315,18 +315,18 @@ fn built_in_actions() {
         json!({"steps": [
             uses("actions/checkout@v4", json!([["fetch-depth", "${{ 2 }}"]])),
             uses("dtolnay/rust-toolchain@stable", json!([])),
-            uses("actions/cache@v4", json!([["key", "${{ hashFiles('**/Cargo.lock') }}"]])),
-            uses("some/action@v1", json!([])),
+            uses("actions/cache@v4", json!([["path", "target"], ["key", "k"]])),
+            uses("docker://some/image", json!([])),
             step("never", json!({})),
         ]}),
     )]);
     world.play();
-    assert_eq!(world.scripts(), ["checkout", "cargo"]);
+    assert_eq!(world.scripts(), ["checkout", "cargo", "k"]);
     let views = &world.run.views()[0];
     let states: Vec<&str> = views.steps.iter().map(|step| step.state.as_str()).collect();
-    assert_eq!(states, ["success", "success", "success", "failure", "skipped"]);
-    assert!(views.steps[2].note.contains("caches are not kept"));
-    assert!(views.steps[3].note.contains("`some/action@v1`"));
+    assert_eq!(states, ["success", "success", "success", "failure", "skipped", "skipped"]);
+    assert!(views.steps[3].note.contains("`docker://some/image`"));
+    assert_eq!(views.steps[5].title, "Post Run actions/cache@v4");
     assert!(matches!(
         world.specs()[0].action,
         StepAction::Checkout { fetch_depth: 2, reference: None, path: None }

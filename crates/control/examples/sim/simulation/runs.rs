@@ -225,13 +225,7 @@ fn prepared() -> Prepared {
 }
 
 fn ended(conclusion: Conclusion) -> StepOutcome {
-    StepOutcome {
-        conclusion,
-        outputs: BTreeMap::new(),
-        env: BTreeMap::new(),
-        path: vec![],
-        duration: Duration::from_millis(5),
-    }
+    StepOutcome { duration: Duration::from_millis(5), ..StepOutcome::of(conclusion) }
 }
 
 pub(super) fn request(run: RunId, plan: Plan, commit: CommitId, number: u64) -> Request {

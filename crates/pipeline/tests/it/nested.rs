@@ -1,0 +1,137 @@
+//! Steps that use actions, and jobs that call workflows.
+
+use grit_pipeline::plan::{ActionPlan, Plan};
+use grit_pipeline::run::{Ending, Event};
+use grit_pipeline::{Conclusion, StepAction, StepOutcome};
+use serde_json::{Value, json};
+
+use crate::harness::{World, by_script, ended, job, plan, request, script, step};
+
+fn uses(action: &str, over: Value) -> Value {
+    let mut step = step("", over);
+    step["action"] = json!({"uses": {"uses": action, "with": [["who", "bob"]]}});
+    step
+}
+
+fn action(runs: Value) -> ActionPlan {
+    let document = json!({
+        "name": "greet", "path": "/w/greet", "inputs": [["who", {"required": false, "default": "x"}]],
+        "outputs": [["said", "${{ steps.say.outputs.word }}!"]], "runs": runs,
+    });
+    serde_json::from_value(document).expect("an action")
+}
+
+fn composite() -> ActionPlan {
+    let say = step("say ${{ inputs.who }} at ${{ github.action_path }}", json!({"id": "say"}));
+    action(
+        json!({"composite": {"steps": [say, step("exit 1", json!({})), step("never", json!({}))]}}),
+    )
+}
+
+fn node(path: &str) -> ActionPlan {
+    let node =
+        json!({"node": {"pre": null, "main": "m.js", "post": "p.js", "post_if": "always()"}});
+    let mut action = action(node);
+    action.path = path.to_owned();
+    action
+}
+
+#[test]
+fn a_composite_action_is_a_step_with_steps() {
+    let after = step("echo ${{ steps.a.outputs.said }}", json!({"if": "always()"}));
+    let used = uses("./greet", json!({"id": "a", "continue_on_error": "true"}));
+    let mut world = World::of(&[job("j", json!({"steps": [used, after]}))]);
+    world.go(|spec| match &spec.action {
+        StepAction::Load { .. } => {
+            let action = Some(Box::new(composite()));
+            StepOutcome { action, ..ended(Conclusion::Exited(0)) }
+        }
+        _ if script(spec) == "say bob at /w/greet" => {
+            let mut outcome = ended(Conclusion::Exited(0));
+            outcome.outputs.insert("word".to_owned(), "hi bob".to_owned());
+            outcome
+        }
+        _ => by_script(spec),
+    });
+    let steps: Vec<(u32, Option<Ending>, Option<Ending>)> =
+        world.run.jobs[0].steps.iter().map(|s| (s.depth, s.ending, s.conclusion)).collect();
+    let (good, bad, none) = (Some(Ending::Success), Some(Ending::Failure), Some(Ending::Skipped));
+    assert_eq!(
+        steps,
+        [(0, bad, good), (1, good, good), (1, bad, bad), (1, none, none), (0, good, good)]
+    );
+    assert_eq!(world.scripts().last(), Some(&"echo hi bob!"));
+    assert_eq!(world.run.ending(), Some(Ending::Success));
+}
+
+#[test]
+fn what_tidies_up_comes_last_first_and_after_a_failure() {
+    let steps = [uses("./one", json!({})), uses("./two", json!({})), step("exit 1", json!({}))];
+    let mut world = World::of(&[job("j", json!({"steps": steps}))]);
+    let mut programs = Vec::new();
+    world.go(|spec| match &spec.action {
+        StepAction::Load { uses } => {
+            let action = Some(Box::new(node(&uses[2..])));
+            StepOutcome { action, ..ended(Conclusion::Exited(0)) }
+        }
+        StepAction::Node { program } => {
+            assert_eq!(spec.env["INPUT_WHO"], "bob");
+            let state = spec.env.get("STATE_of").cloned().unwrap_or_default();
+            programs.push(format!("{program} {state}"));
+            let mut outcome = ended(Conclusion::Exited(0));
+            outcome.state.insert("of".to_owned(), program.clone());
+            outcome
+        }
+        _ => by_script(spec),
+    });
+    assert_eq!(programs, ["one/m.js ", "two/m.js ", "two/p.js two/m.js", "one/p.js one/m.js"]);
+    assert_eq!(world.run.ending(), Some(Ending::Failure));
+}
+
+const CALLED: &str = "./.github/workflows/r.yml";
+
+fn calling(inner: Value) -> Plan {
+    let call = json!({"uses": CALLED, "place": {"line": 1, "column": 1}, "with": [["who", "amy"]],
+        "inherit": false, "secrets": [["TOK", "${{ secrets.PARENT }}"]]});
+    let after = json!({"needs": ["call"], "steps": [step("echo ${{ needs.call.outputs.res }}", json!({}))]});
+    let mut outer = plan(&[job("call", json!({"call": call, "steps": []})), job("after", after)]);
+    let mut called = serde_json::to_value(plan(&[inner])).expect("a plan");
+    called["triggers"] = json!([{"event": "workflow_call", "place": {"line": 1, "column": 1},
+        "filters": {"branches": null, "branches_ignore": null, "tags": null, "tags_ignore": null,
+            "paths": null, "paths_ignore": null, "types": null},
+        "inputs": [["who", {"kind": "string", "description": null, "required": true, "default": null,
+            "options": []}]],
+        "schedule": [], "secrets": [["TOK", true]], "outputs": [["res", "${{ jobs.w.outputs.r }}"]]}]);
+    let called = serde_json::from_value(called).expect("a plan");
+    outer.called.insert(CALLED.to_owned(), called);
+    outer
+}
+
+#[test]
+fn a_called_workflow_brings_its_jobs_and_gives_back() {
+    let inner = json!({"outputs": [["r", "done-${{ inputs.who }}"]],
+        "steps": [step("use", json!({"env": [["T", "${{ secrets.TOK }}"]]}))]});
+    let mut request = request(calling(job("w", inner)));
+    request.secrets.insert("PARENT".to_owned());
+    let mark = grit_pipeline::seal::Sealed::Secret("PARENT".to_owned()).mark(&request.seal);
+    let mut world = World::new(request);
+    world.go(by_script);
+    let names: Vec<&str> = world.run.jobs.iter().map(|job| job.cell.name.as_str()).collect();
+    assert_eq!(names, ["call / w", "after"]);
+    let started = world.specs();
+    assert_eq!(started[0].env["T"], mark);
+    assert_eq!(script(started[1]), "echo done-amy");
+    assert_eq!(world.run.ending(), Some(Ending::Success));
+}
+
+#[test]
+fn a_secret_that_must_be_given_and_is_not_there_fails_the_call() {
+    let mut world =
+        World::new(request(calling(job("w", json!({"steps": [step("exit 1", json!({}))]})))));
+    world.go(by_script);
+    let refused = world.events.iter().any(|event| matches!(event, Event::JobSkipped { .. }));
+    assert!(refused);
+    let endings: Vec<Option<Ending>> =
+        world.run.groups.iter().map(|group| group.ending()).collect();
+    assert_eq!(endings, [Some(Ending::Failure), Some(Ending::Skipped)]);
+}

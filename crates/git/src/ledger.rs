@@ -5,13 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use grit_ledger::{
-    Addition, BytesError, Changes, Cut, Event, FILE_BYTES_MAX, Head, Lane, Ledger, LedgerError,
-    SyncReport,
+    Addition, BytesError, Changes, Cut, Head, Lane, Ledger, LedgerError, SyncReport,
 };
 use grit_types::{CommitId, Digest, EventId, RefName};
 
 use crate::error::Reading;
-use crate::refs::{self, RefWriter};
 use crate::repository::commit_id;
 use crate::{GitError, Repository, object};
 
@@ -169,43 +167,6 @@ impl GitLedger {
         Ok(tips)
     }
 
-    fn append_bytes(
-        &self,
-        lane: &str,
-        event: &Event,
-        bytes: &[u8],
-        files: &[&[u8]],
-    ) -> Result<(), GitError> {
-        let name = self.ref_name(lane)?;
-        let common = self.repository.common_dir();
-        let signer = self.signer(false)?;
-        let tree = files::write(&self.repository.objects(), files)?;
-        let writer = RefWriter::acquire(common)?;
-        let mut attempt = 1;
-        loop {
-            let tip = refs::read(common, &name)?;
-            let parent = self.end(lane, &name)?;
-            let next = self.write_entry(event, bytes, &tree, parent.as_ref(), signer)?;
-            match writer.set(&name, tip.as_ref(), &next) {
-                Err(GitError::Moved { .. }) if attempt < ATTEMPTS_MAX => attempt += 1,
-                result => return result,
-            }
-        }
-    }
-
-    /// The commit of an event behind `parent`, written but not yet on any lane.
-    fn write_entry(
-        &self,
-        event: &Event,
-        bytes: &[u8],
-        tree: &gix::ObjectId,
-        parent: Option<&CommitId>,
-        signer: Option<&sign::Signer>,
-    ) -> Result<CommitId, GitError> {
-        let commit = entry::encode(event, bytes, tree, parent, signer)?;
-        object::write(&self.repository.objects(), gix::objs::Kind::Commit, &commit).map(commit_id)
-    }
-
     /// The same entries behind `parent`, oldest first; answers the last one's commit.
     fn move_behind<'a>(
         &self,
@@ -240,27 +201,6 @@ impl GitLedger {
 }
 
 impl Ledger for GitLedger {
-    fn append_with(
-        &self,
-        lane: &Lane,
-        event: &Event,
-        files: &[&[u8]],
-    ) -> Result<EventId, LedgerError> {
-        let (lane, bytes) = (lane.path(), event.encode());
-        let action = || format!("append to lane {lane}");
-        // What cannot be read again would block every later read of everyone.
-        Event::decode(&bytes)
-            .map_err(|error| LedgerError::Storage { action: action(), source: error.into() })?;
-        if let Some(file) = files.iter().find(|file| file.len() > FILE_BYTES_MAX) {
-            let (limit, bytes) = (FILE_BYTES_MAX as u64, file.len() as u64);
-            let error = GitError::TooLarge { what: "a file".to_owned(), bytes, limit };
-            return Err(storage(&action(), error));
-        }
-        self.writing(|| self.append_bytes(&lane, event, &bytes, files))
-            .map_err(|error| LedgerError::Storage { action: action(), source: error.into() })?;
-        Ok(EventId::of(&bytes))
-    }
-
     fn append_all(
         &self,
         lane: &Lane,
@@ -268,11 +208,10 @@ impl Ledger for GitLedger {
     ) -> Result<Vec<EventId>, LedgerError> {
         let lane = lane.path();
         let action = || format!("append to lane {lane}");
-        for addition in additions {
-            bulk::check(addition.event)
-                .map_err(|error| LedgerError::Storage { action: action(), source: error.into() })?;
-        }
-        self.writing(|| self.append_many(&lane, additions))
+        let entries: Result<Vec<_>, _> = additions.iter().map(bulk::encoded).collect();
+        let entries =
+            entries.map_err(|source| LedgerError::Storage { action: action(), source })?;
+        self.writing(|| self.append_many(&lane, &entries))
             .map_err(|error| storage(&action(), error))
     }
 

@@ -22,7 +22,9 @@ pub trait Ledger: Send + Sync {
         lane: &Lane,
         event: &Event,
         files: &[&[u8]],
-    ) -> Result<EventId, LedgerError>;
+    ) -> Result<EventId, LedgerError> {
+        self.append_all(lane, &[Addition { event, files }]).map(|_| event.id())
+    }
 
     /// Appends many to `lane`, in this order: all of them, or none stands in the lane.
     fn append_all(

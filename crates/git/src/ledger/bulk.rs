@@ -1,4 +1,5 @@
-//! Many entries at once: one pack, one move of the ref.
+//! Appending, one entry or many: what they consist of is written and synced, then the ref moves
+//! once. Many are one pack.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use gix::hash::Kind as HashKind;
 use gix::objs::{Kind, compute_hash};
 use gix::zlib::{Compression, stream::deflate};
-use grit_ledger::{Addition, Event};
+use grit_ledger::{Addition, Event, FILE_BYTES_MAX};
 use grit_types::EventId;
 
 use super::{ATTEMPTS_MAX, GitLedger, entry, files};
@@ -22,24 +23,45 @@ const LOOSE_MAX: usize = 16;
 /// A commit's type in a pack.
 const COMMIT: u8 = 1;
 
+/// An event to be appended, as the bytes that will be read again.
+pub(super) struct Encoded<'a> {
+    event: &'a Event,
+    bytes: Vec<u8>,
+    files: &'a [&'a [u8]],
+}
+
+/// What cannot be read again would block every later read of everyone.
+pub(super) fn encoded<'a>(
+    addition: &Addition<'a>,
+) -> Result<Encoded<'a>, Box<dyn std::error::Error + Send + Sync>> {
+    let Addition { event, files } = *addition;
+    let bytes = event.encode();
+    Event::decode(&bytes)?;
+    if let Some(file) = files.iter().find(|file| file.len() > FILE_BYTES_MAX) {
+        let (limit, bytes) = (FILE_BYTES_MAX as u64, file.len() as u64);
+        return Err(GitError::TooLarge { what: "a file".to_owned(), bytes, limit }.into());
+    }
+    Ok(Encoded { event, bytes, files })
+}
+
 impl GitLedger {
     /// Appends all of them: the ref moves once, when everything that it leads to is synced.
     pub(super) fn append_many(
         &self,
         lane: &str,
-        additions: &[Addition<'_>],
+        entries: &[Encoded<'_>],
     ) -> Result<Vec<EventId>, GitError> {
         let name = self.ref_name(lane)?;
         let (common, objects) = (self.repository.common_dir(), self.repository.objects());
-        let mut entries = Vec::with_capacity(additions.len());
+        let mut trees = Vec::with_capacity(entries.len());
         let mut empty = None;
-        for addition in additions {
-            let tree = match (addition.files.is_empty(), empty) {
-                (true, Some(empty)) => empty,
-                _ => files::write(&objects, addition.files)?,
+        for entry in entries {
+            let tree = match empty.filter(|_| entry.files.is_empty()) {
+                Some(empty) => empty,
+                None => files::write(&objects, entry.files)?,
             };
-            empty = if addition.files.is_empty() { Some(tree) } else { empty };
-            entries.push((addition.event, addition.event.encode(), tree));
+            empty = if entry.files.is_empty() { Some(tree) } else { empty };
+            trees.push(tree);
         }
         let signer = self.signer(false)?;
         let writer = RefWriter::acquire(common)?;
@@ -48,7 +70,7 @@ impl GitLedger {
             let before = refs::read(common, &name)?;
             let mut tip = self.end(lane, &name)?;
             let mut commits = Vec::with_capacity(entries.len());
-            for (event, bytes, tree) in &entries {
+            for (Encoded { event, bytes, .. }, tree) in entries.iter().zip(&trees) {
                 let commit = entry::encode(event, bytes, tree, tip.as_ref(), signer)?;
                 let id = compute_hash(HashKind::Sha1, Kind::Commit, &commit);
                 tip = Some(commit_id(id.reading(|| "own commit".to_owned())?));
@@ -59,7 +81,7 @@ impl GitLedger {
             match writer.set(&name, before.as_ref(), &tip) {
                 Err(GitError::Moved { .. }) if attempt < ATTEMPTS_MAX => attempt += 1,
                 Err(error) => return Err(error),
-                Ok(()) => return Ok(entries.iter().map(|one| EventId::of(&one.1)).collect()),
+                Ok(()) => return Ok(entries.iter().map(|one| EventId::of(&one.bytes)).collect()),
             }
         }
     }
@@ -83,11 +105,6 @@ impl GitLedger {
         sync_folder(&objects.join("pack"))?;
         sync_folder(objects)
     }
-}
-
-/// What cannot be read again would block every later read of everyone.
-pub(super) fn check(event: &Event) -> Result<(), grit_ledger::DecodeError> {
-    Event::decode(&event.encode()).map(drop)
 }
 
 /// A pack of these commits, none as a difference to another (git's gitformat-pack, version 2).

@@ -4,20 +4,22 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+use gix::objs::Kind;
 use grit_ledger::{
     Event, Hlc, LedgerError, Meta, MetaRefusal, Policy, Quarantined, SignatureProblem, Signed,
 };
 use grit_types::{CommitId, Entropy, RefName, chain};
 
 use super::chain::{Chain, Relation, relation};
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::push::Verdict;
 use super::sign::{self, Signer, Wanted};
 use super::sync::{Exchange, pause, tracking};
 use super::{GitLedger, files, storage};
-use crate::GitError;
 use crate::error::Reading;
 use crate::refs::{self, RefWriter};
+use crate::repository::commit_id;
+use crate::{GitError, object};
 
 /// How often it starts again because another was faster.
 const ROUNDS_MAX: usize = 8;
@@ -101,8 +103,10 @@ impl GitLedger {
             after.apply(event, by.as_deref(), sign::fingerprint).map_err(MetaError::Refused)?;
             let tip = self
                 .writing(|| {
-                    let tree = files::write(&self.repository.objects(), &[])?;
-                    self.write_entry(event, &event.encode(), &tree, agreed.tip.as_ref(), signer)
+                    let objects = self.repository.objects();
+                    let (tree, bytes) = (files::write(&objects, &[])?, event.encode());
+                    let commit = entry::encode(event, &bytes, &tree, agreed.tip.as_ref(), signer)?;
+                    object::write(&objects, Kind::Commit, &commit).map(commit_id)
                 })
                 .map_err(failed)?;
             let verdict = match &remote {

@@ -80,22 +80,16 @@ fn place(entries: &[Item]) -> String {
 }
 
 impl Ledger for Lanes {
-    fn append_with(
-        &self,
-        lane: &Lane,
-        event: &grit_ledger::Event,
-        _: &[&[u8]],
-    ) -> Result<EventId, LedgerError> {
-        self.push(&lane.path(), event.clone());
-        Ok(event.id())
-    }
-
     fn append_all(
         &self,
         lane: &Lane,
         additions: &[Addition<'_>],
     ) -> Result<Vec<EventId>, LedgerError> {
-        additions.iter().map(|one| self.append_with(lane, one.event, one.files)).collect()
+        let append = |addition: &Addition<'_>| {
+            self.push(&lane.path(), addition.event.clone());
+            addition.event.id()
+        };
+        Ok(additions.iter().map(append).collect())
     }
 
     fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, BytesError> {

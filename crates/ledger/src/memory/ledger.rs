@@ -38,24 +38,17 @@ fn locked(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
 }
 
 impl Ledger for MemoryLedger {
-    fn append_with(
-        &self,
-        lane: &Lane,
-        event: &Event,
-        files: &[&[u8]],
-    ) -> Result<EventId, LedgerError> {
-        let mut store = locked(&self.store);
-        store.files.extend(files.iter().map(|bytes| (Digest::of(bytes), bytes.to_vec())));
-        store.lanes.entry(lane.path()).or_default().push(event.clone());
-        Ok(event.id())
-    }
-
     fn append_all(
         &self,
         lane: &Lane,
         additions: &[Addition<'_>],
     ) -> Result<Vec<EventId>, LedgerError> {
-        additions.iter().map(|one| self.append_with(lane, one.event, one.files)).collect()
+        let mut store = locked(&self.store);
+        for Addition { event, files } in additions {
+            store.files.extend(files.iter().map(|bytes| (Digest::of(bytes), bytes.to_vec())));
+            store.lanes.entry(lane.path()).or_default().push((*event).clone());
+        }
+        Ok(additions.iter().map(|addition| addition.event.id()).collect())
     }
 
     fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, BytesError> {

@@ -37,7 +37,11 @@ pub fn read(source: &dyn Source, at: &RepoId, commit: &CommitId) -> Result<Found
         let text = Text::new(path, String::from_utf8_lossy(&bytes).into_owned());
         let (mut plan, mut diagnostics) = github::read_source(&text);
         if let Some(plan) = plan.as_mut().filter(|_| !diagnostics.has_errors()) {
-            let called = linked(source, at, commit, plan, &mut diagnostics)?;
+            let policy = github::Policy::default();
+            let called = github::link_here(plan, &mut diagnostics, &policy, |path| {
+                let bytes = source.read(at, commit, path)?;
+                Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+            })?;
             found.problems.extend(called.iter().filter(|d| d.has_errors()).map(rendered));
         }
         match plan {
@@ -46,29 +50,6 @@ pub fn read(source: &dyn Source, at: &RepoId, commit: &CommitId) -> Result<Found
         }
     }
     Ok(found)
-}
-
-/// Reads the workflows of the commit that the plan calls.
-fn linked(
-    source: &dyn Source,
-    at: &RepoId,
-    commit: &CommitId,
-    plan: &mut Plan,
-    diagnostics: &mut Diagnostics,
-) -> Result<Vec<Diagnostics>, SourceError> {
-    let mut failed = None;
-    let mut load = |uses: &str| {
-        let path = uses.strip_prefix("./")?;
-        match source.read(at, commit, path) {
-            Ok(bytes) => bytes.map(|bytes| github::read(path, &String::from_utf8_lossy(&bytes))),
-            Err(error) => {
-                failed.get_or_insert(error);
-                None
-            }
-        }
-    };
-    let called = github::link(plan, diagnostics, &github::Policy::default(), &mut load);
-    failed.map_or(Ok(called), Err)
 }
 
 /// Reads the `grit.yaml` of a commit: `Ok(None)` where it has none, the problems where it cannot

@@ -20,7 +20,7 @@ use grit_diag::{Diagnostics, Source, yaml};
 use grit_pipeline::plan::Plan;
 
 pub use action::read_action;
-pub use link::{CALL_DEPTH_MAX, Called, Policy, link};
+pub use link::{CALL_DEPTH_MAX, Called, Policy, link, link_here};
 
 /// Reads a workflow; `path` is what findings call it, and its name where it has none.
 ///

@@ -34,6 +34,32 @@ pub fn link(
     linker.findings
 }
 
+/// The same, where `text` gives the files of the repository that `plan` is of. Nothing else is read:
+/// a workflow of another repository stays out.
+///
+/// # Errors
+/// Of `text`, the first one.
+pub fn link_here<E>(
+    plan: &mut Plan,
+    diagnostics: &mut Diagnostics,
+    policy: &Policy,
+    text: impl Fn(&str) -> Result<Option<String>, E>,
+) -> Result<Vec<Diagnostics>, E> {
+    let mut failed = None;
+    let mut load = |uses: &str| {
+        let path = uses.strip_prefix("./")?;
+        match text(path) {
+            Ok(text) => text.map(|text| super::read(path, &text)),
+            Err(error) => {
+                failed.get_or_insert(error);
+                None
+            }
+        }
+    };
+    let called = link(plan, diagnostics, policy, &mut load);
+    failed.map_or(Ok(called), Err)
+}
+
 struct Linker<'a> {
     load: &'a mut dyn FnMut(&str) -> Option<Called>,
     /// The calls that led here.

@@ -52,10 +52,12 @@ pub fn read(
         if workflow.is_some_and(|wanted| !found.path.ends_with(wanted)) {
             continue;
         }
-        let text = text(repository, commit, &found.path)?.unwrap_or_default();
-        let (mut plan, mut findings) = grit_dialect::read(&found, &text);
+        let written = text(repository, commit, &found.path)?.unwrap_or_default();
+        let (mut plan, mut findings) = grit_dialect::read(&found, &written);
         if let Some(plan) = plan.as_mut().filter(|_| !findings.has_errors()) {
-            for called in linked(repository, commit, plan, &mut findings)? {
+            let of_commit = |path: &str| text(repository, commit, path);
+            let policy = github::Policy::default();
+            for called in github::link_here(plan, &mut findings, &policy, of_commit)? {
                 let path = called.source().name().to_owned();
                 files.note(&path, &called);
             }
@@ -64,28 +66,6 @@ pub fn read(
         files.plans.extend(plan.filter(|_| !findings.has_errors()));
     }
     Ok(files)
-}
-
-/// Reads the workflows of the commit that the plan calls.
-fn linked(
-    repository: &Repository,
-    commit: &CommitId,
-    plan: &mut Plan,
-    findings: &mut Diagnostics,
-) -> Result<Vec<Diagnostics>, Failure> {
-    let mut failed = None;
-    let mut load = |uses: &str| {
-        let path = uses.strip_prefix("./")?;
-        match text(repository, commit, path) {
-            Ok(text) => text.map(|text| github::read(path, &text)),
-            Err(failure) => {
-                failed.get_or_insert(failure);
-                None
-            }
-        }
-    };
-    let called = github::link(plan, findings, &github::Policy::default(), &mut load);
-    failed.map_or(Ok(called), Err)
 }
 
 /// What the `grit.yaml` of a commit says of issues; the defaults where it says nothing.

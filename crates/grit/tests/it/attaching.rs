@@ -1,26 +1,8 @@
 //! Files that belong to an issue.
 
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 
 use crate::env::{Env, Out};
-
-struct Two {
-    env: Env,
-    one: PathBuf,
-    two: PathBuf,
-}
-
-fn two_clones() -> Two {
-    let env = Env::new();
-    let seed = env.repository("seed", &[("README", "seed\n")]);
-    env.git(&seed, &["clone", "--quiet", "--bare", ".", "../hosted.git"]);
-    for name in ["one", "two"] {
-        env.git(&env.path(""), &["clone", "--quiet", "hosted.git", name]);
-    }
-    let (one, two) = (env.path("one"), env.path("two"));
-    Two { env, one, two }
-}
 
 fn line(out: Out) -> String {
     out.expect_code(0).stdout.trim_end().to_owned()
@@ -28,7 +10,7 @@ fn line(out: Out) -> String {
 
 #[test]
 fn a_file_comes_out_elsewhere_as_it_went_in() {
-    let Two { env, one, two } = two_clones();
+    let (env, one, two) = Env::two_clones();
     let bytes: Vec<u8> = (0..70_000u32).map(|n| (n * 7 % 251) as u8).collect();
     std::fs::write(env.path("core dump.bin"), &bytes).unwrap();
     std::fs::write(env.path("log.txt"), "it leaks\n").unwrap();
@@ -61,7 +43,7 @@ const BYTES: &str = "application/octet-stream";
 
 #[test]
 fn a_retried_step_attaches_once() {
-    let Two { env, one, .. } = two_clones();
+    let (env, one, _) = Env::two_clones();
     std::fs::write(env.path("log.txt"), "red\n").unwrap();
     let create = ["issue", "create", "--title", "t", "--key", "run-7", "--attach", "../log.txt"];
     let id = line(env.grit(&one, &create));
@@ -71,7 +53,7 @@ fn a_retried_step_attaches_once() {
 
 #[test]
 fn what_cannot_be_attached_changes_nothing() {
-    let Two { env, one, .. } = two_clones();
+    let (env, one, _) = Env::two_clones();
     std::fs::write(env.path("large"), vec![b'x'; 2_000]).unwrap();
     env.git(&one, &["config", "grit.attachmentMax", "1k"]);
     for (file, code) in [("../large", 2), ("..", 2), ("../nothing", 3), ("-", 2)] {
@@ -92,7 +74,7 @@ fn what_cannot_be_attached_changes_nothing() {
 /// where it would be written.
 #[test]
 fn saving_stays_in_its_folder() {
-    let Two { env, one, .. } = two_clones();
+    let (env, one, _) = Env::two_clones();
     std::fs::write(env.path("log.txt"), "evil\n").unwrap();
     let id = line(env.grit(&one, &["issue", "create", "--title", "t", "--attach", "../log.txt"]));
     let tip = env.git(&one, &["for-each-ref", "--format=%(objectname)", "refs/grit/a"]);
@@ -117,7 +99,7 @@ fn saving_stays_in_its_folder() {
 
 #[test]
 fn a_damaged_file_is_told() {
-    let Two { env, one, .. } = two_clones();
+    let (env, one, _) = Env::two_clones();
     std::fs::write(env.path("log.txt"), "red\n").unwrap();
     let id = line(env.grit(&one, &["issue", "create", "--title", "t", "--attach", "../log.txt"]));
     let blob = env.git(&one, &["hash-object", "../log.txt"]).trim_end().to_owned();

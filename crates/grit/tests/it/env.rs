@@ -51,6 +51,25 @@ impl Env {
         folder
     }
 
+    /// `hosted.git`, a bare copy of a repository, for others to clone.
+    pub fn host(&self, repository: &Path) {
+        self.git(repository, &["clone", "--quiet", "--bare", ".", "../hosted.git"]);
+    }
+
+    /// A clone of `hosted.git`.
+    pub fn clone(&self, name: &str) -> PathBuf {
+        self.git(&self.path(""), &["clone", "--quiet", "hosted.git", name]);
+        self.path(name)
+    }
+
+    /// Two of them.
+    pub fn two_clones() -> (Self, PathBuf, PathBuf) {
+        let env = Self::new();
+        env.host(&env.repository("seed", &[("README", "seed\n")]));
+        let (one, two) = (env.clone("one"), env.clone("two"));
+        (env, one, two)
+    }
+
     /// Writes files and commits everything.
     pub fn commit(&self, repository: &Path, files: &[(&str, &str)], message: &str) {
         for (name, text) in files {

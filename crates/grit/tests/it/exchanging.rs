@@ -44,13 +44,9 @@ fn tracker(env: &Env, folder: &Path) {
 #[test]
 fn every_clone_exports_the_same_bytes_and_they_come_back() {
     let env = Env::new();
-    let seed = repository(&env, "seed");
-    env.git(&env.path(""), &["clone", "--quiet", "--bare", "seed", "hosted.git"]);
-    drop(seed);
-    for name in ["one", "two", "empty"] {
-        env.git(&env.path(""), &["clone", "--quiet", "hosted.git", name]);
-    }
-    let (one, two) = (env.path("one"), env.path("two"));
+    env.host(&repository(&env, "seed"));
+    let (one, two) = (env.clone("one"), env.clone("two"));
+    env.clone("empty");
     tracker(&env, &one);
     says(&env, &two, &["issue", "create", "--title", "From the second"]);
     says(&env, &two, &["sync"]);

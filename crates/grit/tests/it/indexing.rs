@@ -14,7 +14,7 @@ impl Desk {
     fn new() -> Self {
         let env = Env::new();
         let seed = env.repository("seed", &[("README", "seed\n")]);
-        env.git(&env.path(""), &["clone", "--quiet", "--bare", "seed", "hosted.git"]);
+        env.host(&seed);
         std::fs::remove_dir_all(seed).unwrap();
         let desk = Self { one: env.path("one"), env };
         desk.clone("one");
@@ -22,8 +22,7 @@ impl Desk {
     }
 
     fn clone(&self, name: &str) -> PathBuf {
-        self.env.git(&self.env.path(""), &["clone", "--quiet", "hosted.git", name]);
-        self.env.path(name)
+        self.env.clone(name)
     }
 
     fn create(&self, title: &str) -> String {

@@ -8,11 +8,10 @@ fn clone(env: &Env, name: &str) -> PathBuf {
     let hosted = env.path("hosted.git");
     if !hosted.exists() {
         let seed = env.repository("seed", &[("README", "seed\n")]);
-        env.git(&env.path(""), &["clone", "--quiet", "--bare", "seed", "hosted.git"]);
+        env.host(&seed);
         std::fs::remove_dir_all(seed).unwrap();
     }
-    env.git(&env.path(""), &["clone", "--quiet", "hosted.git", name]);
-    env.path(name)
+    env.clone(name)
 }
 
 fn create(env: &Env, folder: &Path, title: &str) -> String {

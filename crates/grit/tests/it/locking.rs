@@ -44,10 +44,9 @@ fn clone(env: &Env, name: &str) -> PathBuf {
         let seed = env.repository("seed", &[("deploy.sh", deploy)]);
         env.git(&seed, &["update-index", "--chmod=+x", "deploy.sh"]);
         env.git(&seed, &["commit", "--quiet", "--message", "executable"]);
-        env.git(&env.path(""), &["clone", "--quiet", "--bare", "seed", "hosted.git"]);
+        env.host(&seed);
     }
-    env.git(&env.path(""), &["clone", "--quiet", "hosted.git", name]);
-    env.path(name)
+    env.clone(name)
 }
 
 /// A script of the shell in which `grit` is ours.

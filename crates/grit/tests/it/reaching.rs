@@ -82,7 +82,7 @@ impl Host {
     fn new() -> Self {
         let env = Env::new();
         let seed = env.repository("seed", &[("README", "seed\n")]);
-        env.git(&seed, &["clone", "--quiet", "--bare", ".", "../hosted.git"]);
+        env.host(&seed);
         let here = env.path("");
         let (pem, out) = (env.path("pem"), env.path("certificate"));
         let mut request = env.command("openssl", &here);

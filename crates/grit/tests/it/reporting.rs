@@ -19,8 +19,7 @@ fn workflow(script: &str) -> String {
 /// A clone of a bare remote, with one workflow.
 fn team(env: &Env, script: &str) -> PathBuf {
     let seed = env.repository("seed", &[(WORKFLOW, &workflow(script))]);
-    let root = env.path("");
-    env.git(&root, &["clone", "--quiet", "--bare", "seed", "hosted.git"]);
+    env.host(&seed);
     std::fs::remove_dir_all(seed).unwrap();
     clone(env, "one", &[])
 }

@@ -267,15 +267,13 @@ jobs:
           grit sync --push
 "#;
     let env = Env::new();
-    let root = env.path("");
     let seed = env.repository("seed", &[(WORKFLOW, workflow)]);
-    env.git(&root, &["clone", "--quiet", "--bare", "seed", "hosted.git"]);
+    env.host(&seed);
     // A path that says something else in a job's folder.
     env.git(&seed, &["remote", "add", "team", "../hosted.git"]);
     env.git(&seed, &["config", "grit.remote", "team"]);
     env.grit(&seed, &["run"]).expect_code(0);
-    env.git(&root, &["clone", "--quiet", "hosted.git", "other"]);
-    let other = env.path("other");
+    let other = env.clone("other");
     env.grit(&other, &["sync"]).expect_code(0);
     let issues = env.data(&other, &["issue", "list", "--json"]);
     assert_eq!(issues[0]["title"], "from a step", "{issues}");

@@ -1,23 +1,10 @@
 //! Keys, signatures and what else the team agrees on.
 
-use std::path::PathBuf;
-
 use crate::env::Env;
-
-fn two_clones() -> (Env, PathBuf, PathBuf) {
-    let env = Env::new();
-    let seed = env.repository("seed", &[("README", "seed\n")]);
-    env.git(&seed, &["clone", "--quiet", "--bare", ".", "../hosted.git"]);
-    for name in ["one", "two"] {
-        env.git(&env.path(""), &["clone", "--quiet", "hosted.git", name]);
-    }
-    let (one, two) = (env.path("one"), env.path("two"));
-    (env, one, two)
-}
 
 #[test]
 fn from_the_first_key_to_a_team_that_requires_signatures() {
-    let (env, one, two) = two_clones();
+    let (env, one, two) = Env::two_clones();
     let create = ["issue", "create", "--title", "t"];
     env.grit(&one, &["key", "publish"]).expect_code(5);
     env.grit(&one, &["policy", "--signatures", "require"]).expect_code(6);
@@ -79,7 +66,7 @@ fn from_the_first_key_to_a_team_that_requires_signatures() {
 /// A key's record and a change signed with it may come from two clocks: the later is later.
 #[test]
 fn what_follows_a_record_is_later_than_the_record() {
-    let (env, one, _) = two_clones();
+    let (env, one, _) = Env::two_clones();
     env.grit(&one, &["label", "define", "bug"]).expect_code(0);
     let read = |name: &str| -> serde_json::Value {
         let message = env.git(&one, &["log", "-1", "--format=%B", name]);
@@ -102,7 +89,7 @@ mod needs_ssh_keygen {
 
     #[test]
     fn git_reads_the_keys_that_grit_lists() {
-        let (env, one, _) = two_clones();
+        let (env, one, _) = Env::two_clones();
         env.grit(&one, &["key", "create"]).expect_code(0);
         env.grit(&one, &["key", "publish"]).expect_code(0);
         env.grit(&one, &["issue", "create", "--title", "t"]).expect_code(0);
@@ -118,7 +105,7 @@ mod needs_ssh_keygen {
 
 #[test]
 fn labels_and_the_grace_of_locks_are_the_teams() {
-    let (env, one, two) = two_clones();
+    let (env, one, two) = Env::two_clones();
     let define = ["label", "define", "bug", "--color", "#D73A4A", "--description", "It is wrong"];
     env.grit(&one, &define).expect_code(0);
     env.grit(&one, &["label", "define", "x", "--color", "red"]).expect_code(6);

@@ -10,7 +10,7 @@ use crate::env::{Env, GRIT, Running};
 fn host(env: &Env) -> PathBuf {
     let seed = env.repository("seed", &[("README", "seed\n")]);
     env.commit(&seed, &[("README", "more\n")], "second");
-    env.git(&env.path(""), &["clone", "--quiet", "--bare", "seed", "hosted.git"]);
+    env.host(&seed);
     env.path("hosted.git")
 }
 

@@ -73,7 +73,7 @@ pub fn points(template: &Template, deed: Deed) -> Result<Vec<Point>> {
     let world = template.copy()?;
     let trace = world.path("trace");
     let mut traced = world.command("strace", "ours");
-    traced.args(["-f", "-qq", "-s", "0", "-e", &format!("trace={CALLS}"), "-o"]).arg(&trace);
+    traced.args(["-f", "-qq", "-y", "-s", "0", "-e", &format!("trace={CALLS}"), "-o"]).arg(&trace);
     let output = traced.arg(world.program()).args(deed.args()).output()?;
     ensure!(output.status.success(), "`grit {}` under strace fails", deed.args().join(" "));
     points.extend(of_grit(&fs::read_to_string(&trace)?));
@@ -132,8 +132,10 @@ fn of_task<'a>(child: Option<usize>, lines: impl Iterator<Item = &'a str>) -> Ve
         }
         let nth = seen.entry(call).or_default();
         *nth += 1;
-        let writes =
-            WRITING.contains(&call) || (call.starts_with("open") && rest.contains("O_CREAT"));
+        // What wakes a thread is no file, though it is written to.
+        let is_file = !rest.contains("<anon_inode:");
+        let writes = is_file && WRITING.contains(&call)
+            || (call.starts_with("open") && rest.contains("O_CREAT"));
         points.push(Point { child, call: call.to_owned(), nth: *nth, writes });
     }
     points

@@ -21,6 +21,8 @@ const PAGES_MAX: usize = 400;
 const PAGES_AFTER: usize = 2;
 /// Exit code of a command whose environment failed it.
 const ENVIRONMENT: i32 = 5;
+/// Nothing hangs because there is no room.
+const RUN_MAX: &str = "60";
 const TAKING_ROOM: &[&str] =
     &["openat", "mkdir", "mkdirat", "link", "linkat", "rename", "renameat2", "write", "fsync"];
 
@@ -77,7 +79,8 @@ fn refused(template: &Template, deed: Deed) -> Result<Vec<String>> {
     for Point { call, nth, .. } in taking {
         let world = template.copy()?;
         let before = world.events("ours")?;
-        let mut traced = world.command("strace", "ours");
+        let mut traced = world.command("timeout", "ours");
+        traced.args(["--signal=KILL", RUN_MAX, "strace"]);
         traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
         traced.args(["-e", &format!("inject={call}:error=ENOSPC:when={nth}")]);
         let output = traced.arg(world.program()).args(deed.args()).output()?;

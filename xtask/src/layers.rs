@@ -22,6 +22,7 @@ pub const FLOORS: &[(&str, Floor)] = &[
     ("grit-issues", Floor::Layer(2)),
     ("grit-locks", Floor::Layer(2)),
     ("grit-insight", Floor::Layer(2)),
+    ("grit-secret", Floor::Layer(2)),
     ("grit-dialect", Floor::Layer(3)),
     ("grit-control", Floor::Layer(4)),
     ("grit-git", Floor::Layer(5)),

@@ -1,6 +1,7 @@
 //! The deciders behind one face, so that one reactor drives them all.
 
 use grit_ledger::{Context, Decider, PayloadError, Row, StreamId, join, split};
+use grit_pipeline::concurrency::{self, Groups};
 use grit_pipeline::run::{self, Runs};
 use grit_rollout::{Rollouts, slot};
 use serde::de::DeserializeOwned;
@@ -16,6 +17,7 @@ pub enum State {
     Run(run::Run),
     Slot(Box<slot::Slot>),
     Repo(Box<repo::State>),
+    Group(concurrency::Group),
 }
 
 /// What can be asked of a stream.
@@ -24,6 +26,7 @@ pub enum Command {
     Run(run::Command),
     Slot(slot::Command),
     Repo(repo::Command),
+    Group(concurrency::Command),
 }
 
 /// What a stream asks for.
@@ -33,6 +36,7 @@ pub enum Effect {
     Run(run::Effect),
     Slot(slot::Effect),
     Repo(repo::Effect),
+    Group(concurrency::Effect),
 }
 
 /// Why a command changes nothing.
@@ -44,6 +48,8 @@ pub enum Refusal {
     Slot(slot::Refusal),
     #[error(transparent)]
     Repo(repo::Refusal),
+    #[error(transparent)]
+    Group(concurrency::Refusal),
     #[error("a `{command}` command does not belong on stream `{stream}`")]
     Misplaced { command: &'static str, stream: StreamId },
 }
@@ -77,6 +83,7 @@ impl State {
             "run" => Ok(Self::Run(run::Run::default())),
             "slot" => Ok(Self::Slot(Box::default())),
             "repo" => Ok(Self::Repo(Box::default())),
+            "group" => Ok(Self::Group(concurrency::Group::default())),
             _ => Err(FoldError::UnknownStream(stream.clone())),
         }
     }
@@ -92,6 +99,9 @@ impl State {
                     .map(|event| Self::Slot(Box::new(Rollouts::evolve(*state, &event)))),
                 Self::Repo(state) => join(kind, data)
                     .map(|event| Self::Repo(Box::new(Repos::evolve(*state, &event)))),
+                Self::Group(state) => {
+                    join(kind, data).map(|event| Self::Group(Groups::evolve(state, &event)))
+                }
             };
         folded.map_err(|source| FoldError::Payload { stream: stream.clone(), source })
     }
@@ -123,6 +133,11 @@ impl State {
                     if events.is_empty() { vec![] } else { project::repo(stream, &state, &events) };
                 Ok(Decision { state: Self::Repo(Box::new(state)), events, rows })
             }
+            (Self::Group(state), Command::Group(command)) => {
+                let (state, events) = outcome::<Groups>(state, command, context, Effect::Group)
+                    .map_err(Refusal::Group)?;
+                Ok(Decision { state: Self::Group(state), events, rows: vec![] })
+            }
             (_, command) => {
                 let command = command.noun();
                 Err(Refusal::Misplaced { command, stream: stream.clone() })
@@ -137,6 +152,7 @@ impl Command {
             Self::Run(_) => "run",
             Self::Slot(_) => "slot",
             Self::Repo(_) => "repo",
+            Self::Group(_) => "group",
         }
     }
 }

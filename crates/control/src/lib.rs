@@ -23,6 +23,7 @@ pub mod repo;
 mod request;
 pub mod view;
 
+pub use carry::group_stream;
 pub use carry::plan::run_stream;
 pub use carry::{PortCarrier, Ports, RunCarrier};
 pub use control::{Control, ControlError, Deploy, Steer};

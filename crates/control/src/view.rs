@@ -127,8 +127,14 @@ pub struct RunView {
     pub commit: CommitId,
     pub ref_name: Option<RefName>,
     pub actor: Principal,
-    /// `running`, `cancelling`, or what it came to: `success`, `failure`, `cancelled`, `skipped`.
+    /// `push`, `workflow_dispatch`, …
+    #[serde(default)]
+    pub event: String,
+    /// `waiting` for its concurrency group, `running`, `cancelling`, or what it came to: `success`, `failure`, `cancelled`, `skipped`.
     pub status: String,
+    /// What it waits for, or why it was cancelled.
+    #[serde(default)]
+    pub why: Option<String>,
     pub jobs: Vec<JobView>,
     pub started_at: Timestamp,
     pub completed_at: Option<Timestamp>,
@@ -140,6 +146,7 @@ impl RunView {
         let request = run.request.as_ref()?;
         let status = match run.phase {
             run::Phase::New => return None,
+            run::Phase::Running if run.waits_for().is_some() => "waiting",
             run::Phase::Running => "running",
             run::Phase::Cancelling => "cancelling",
             run::Phase::Finished(ending) => ending.as_str(),
@@ -153,6 +160,8 @@ impl RunView {
             commit: request.commit.clone(),
             ref_name: request.ref_name.clone(),
             actor: request.actor.clone(),
+            event: request.event.clone(),
+            why: run.waits_for().or_else(|| run.why.clone()),
             status: status.to_owned(),
             jobs: run.views(),
             started_at: run.started,

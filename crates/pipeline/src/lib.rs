@@ -5,6 +5,7 @@
 //! - [`expr`]: GitHub's expression language.
 //! - [`trigger`]: whether a push starts a pipeline.
 //! - [`run`]: what happens to a run: which jobs are ready, what each step does, how it all ends.
+//! - [`concurrency`]: of which group only one is worked on at a time.
 //! - [`schedule`]: which of the ready jobs start now.
 //! - [`builtin`]: what `uses:` means without fetching anybody's code.
 //! - [`seal`]: what a step is given that its planner does not know.
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod builtin;
+pub mod concurrency;
 pub mod expr;
 pub mod plan;
 mod port;

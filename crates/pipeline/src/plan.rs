@@ -7,6 +7,7 @@
 mod action;
 mod call;
 mod data;
+mod hold;
 mod job;
 mod trigger;
 
@@ -21,6 +22,7 @@ use crate::expr::Template;
 pub use action::{ActionInput, ActionPlan, ActionRuns};
 pub use call::{Access, Call, PERMISSION_SCOPES, Permissions};
 pub use data::{Data, DataError};
+pub use hold::{Concurrency, ConcurrencyPlan, EnvironmentPlan, EnvironmentSpec, Protection};
 pub use job::{Action, Condition, Job, JobKey, JobKeyError, Matrix, Step, Unsupported};
 pub use trigger::{Filters, Input, InputKind, Trigger};
 
@@ -54,6 +56,9 @@ pub struct Plan {
     /// What jobs may do that do not say it themselves.
     #[serde(default)]
     pub permissions: Option<Permissions>,
+    /// Of which group only one run is worked on at a time.
+    #[serde(default)]
+    pub concurrency: Option<ConcurrencyPlan>,
     /// The workflows that jobs call, under the text that calls them, as far as they were read.
     #[serde(default, with = "serde_seq")]
     pub called: IndexMap<String, Plan>,

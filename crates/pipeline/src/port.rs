@@ -6,6 +6,8 @@ use std::time::Duration;
 use grit_types::{BoxFuture, CommitId, EffectId, JobId, RefName, Repo, RunId, Tenant};
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Permissions;
+
 /// Executes the steps of jobs, each job in a workspace of its own.
 ///
 /// Contract: every call is idempotent under its effect id. A call that was made before, by this
@@ -48,6 +50,15 @@ pub struct JobSpec {
     /// The payload of the event, as JSON.
     #[serde(default)]
     pub event: String,
+    /// What its token may do.
+    #[serde(default)]
+    pub permissions: Permissions,
+    /// What it deploys to.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// It runs what somebody from outside proposes: no secret is for it.
+    #[serde(default)]
+    pub from_outside: bool,
 }
 
 impl JobSpec {

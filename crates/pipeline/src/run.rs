@@ -9,6 +9,7 @@
 //! jobs is left on the machine.
 
 mod advance;
+mod allow;
 mod call;
 mod command;
 mod context;
@@ -18,18 +19,23 @@ mod event;
 mod evolve;
 mod expand;
 mod frame;
+mod hold;
 mod inputs;
 mod matrix;
 mod state;
 mod step;
 mod view;
 
+pub use allow::{TOKEN, is_from_outside, of_environment};
 pub use command::{
     Command, Foreign, Outcome, REQUEST_BYTES_MAX, Refusal, Request, SLOTS_DEFAULT, Selection,
+    Setting,
 };
 pub use effect::{Concluded, Effect, JobEnding, Timer};
 pub use event::{CallCell, CancelCause, Cell, Event};
 pub use frame::{Frame, Post};
+pub use hold::Hold;
+pub(crate) use hold::is_free;
 pub use matrix::MatrixError;
 pub use state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
 pub use view::{JobView, StepView};

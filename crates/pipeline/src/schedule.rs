@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::run::{JobPhase, Run};
+use crate::run::{JobPhase, Run, is_free};
 
 /// Indexes of the jobs to start, in order: those that came first, as long as there are slots and
 /// their matrix may run that many at once.
@@ -19,7 +19,7 @@ pub fn startable(run: &Run) -> Vec<usize> {
         if chosen.len() == free {
             break;
         }
-        if job.phase != JobPhase::Queued {
+        if job.phase != JobPhase::Queued || !is_free(run, job) {
             continue;
         }
         if let Some(limit) = run.groups[job.group].max_parallel {

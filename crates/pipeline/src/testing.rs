@@ -43,6 +43,8 @@ pub(crate) fn job(key: &str, needs: &[&str]) -> Job {
         unsupported: Vec::new(),
         call: None,
         permissions: None,
+        environment: None,
+        concurrency: None,
     }
 }
 
@@ -65,6 +67,7 @@ pub(crate) fn plan(jobs: impl IntoIterator<Item = Job>) -> Plan {
         defaults: Defaults::default(),
         jobs: jobs.into_iter().map(|job| (job.key.clone(), job)).collect(),
         permissions: None,
+        concurrency: None,
         called: IndexMap::new(),
     }
 }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use grit_control::aggregate::Refusal;
 use grit_control::reactor::SubmitError;
 use grit_control::{ControlError, slot};
+use grit_pipeline::run;
 use grit_types::chain;
 use serde::{Deserialize, Serialize};
 
@@ -137,7 +138,13 @@ fn refused(refusal: &Refusal, detail: String) -> Problem {
             | slot::Refusal::NothingToRetry { .. },
         ) => conflict("not_now").hint("`grit status` shows what is in progress"),
         Refusal::Repo(_) => Problem::not_found(detail),
+        Refusal::Run(run::Refusal::Role { .. }) => forbidden("role"),
+        Refusal::Run(run::Refusal::OwnRun) => {
+            forbidden("own_approval").hint("somebody else must approve it")
+        }
+        Refusal::Run(run::Refusal::NotPlanned) => Problem::not_found(detail),
         Refusal::Run(_) => conflict("not_now"),
+        Refusal::Group(refusal) => match *refusal {},
         Refusal::Misplaced { .. } => {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "misplaced", detail)
         }

@@ -11,6 +11,7 @@ use super::Findings;
 
 /// What the pure layers may depend on besides each other: data in, data out, no runtime and no IO.
 const PURE_DEPENDENCIES: &[&str] = &[
+    "aes-gcm",
     "annotate-snippets",
     "base64",
     "hex",

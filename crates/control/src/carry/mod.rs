@@ -1,11 +1,14 @@
 //! Carrying effects out through the ports, and saying what came of them.
 
 mod gate;
+mod group;
 mod issue;
 pub(crate) mod plan;
 mod promote;
 mod run;
 mod slot;
+
+pub use group::group_stream;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -66,6 +69,9 @@ impl Carrier for PortCarrier {
             Ok(Effect::Slot(effect)) => Box::pin(async move { carry.slot(effect).await }),
             Ok(Effect::Run(effect)) => Box::pin(async move { carry.run(effect).await }),
             Ok(Effect::Repo(effect)) => Box::pin(async move { carry.repo(effect).await }),
+            Ok(Effect::Group(effect)) => {
+                Box::pin(async move { group::tell(&carry.handle, &carry.id, effect).await })
+            }
             Err(error) => {
                 tracing::error!(effect = %carry.id, %error, "an effect of another version stays owed");
                 Box::pin(std::future::pending())
@@ -76,19 +82,29 @@ impl Carrier for PortCarrier {
 
 /// Carries the effects of runs alone: for a pipeline that concerns nobody but its user.
 pub struct RunCarrier {
-    pub runner: Arc<dyn Runner>,
-    pub clock: Arc<dyn Clock>,
+    runner: Arc<dyn Runner>,
+    clock: Arc<dyn Clock>,
+    handle: Handle,
+}
+
+impl RunCarrier {
+    /// Carries through `runner`; concurrency groups are asked through `handle`.
+    pub fn new(runner: Arc<dyn Runner>, clock: Arc<dyn Clock>, handle: Handle) -> Arc<Self> {
+        Arc::new(Self { runner, clock, handle })
+    }
 }
 
 impl Carrier for RunCarrier {
     fn carry(&self, effect: PendingEffect) -> BoxFuture<'static, Command> {
         let (runner, clock) = (self.runner.clone(), self.clock.clone());
+        let handle = self.handle.clone();
         Box::pin(async move {
             match serde_json::from_value::<Effect>(effect.body) {
                 Ok(Effect::Run(run)) => {
-                    let outcome = run::outcome(&effect.id, &*runner, &*clock, run).await;
+                    let outcome = run::outcome(&effect.id, &handle, &*runner, &*clock, run).await;
                     Command::Run(grit_pipeline::run::Command::Outcome(outcome))
                 }
+                Ok(Effect::Group(told)) => group::tell(&handle, &effect.id, told).await,
                 Ok(Effect::Slot(_) | Effect::Repo(_)) | Err(_) => std::future::pending().await,
             }
         })
@@ -124,6 +140,25 @@ where
     }
 }
 
+/// Asks another stream; a refusal is an answer, a store that fails is not.
+async fn submit<C: Fn() -> Command>(
+    handle: &Handle,
+    effect: &EffectId,
+    stream: grit_ledger::StreamId,
+    command: C,
+    actor: Actor,
+) -> Result<Receipt, Arc<crate::aggregate::Refusal>> {
+    let attempt = || async {
+        let (stream, actor) = (stream.clone(), actor.clone());
+        match handle.submit(Submission { stream, command: command(), actor }).await {
+            Ok(receipt) => Ok(Ok(receipt)),
+            Err(SubmitError::Refused(refusal)) => Ok(Err(refusal)),
+            Err(error) => Err(error),
+        }
+    };
+    until_done(effect, "asking another stream", attempt).await
+}
+
 async fn sleep_until(clock: &dyn Clock, at: Timestamp) {
     loop {
         let left = at.since(clock.now());
@@ -151,15 +186,7 @@ impl Carry {
         command: C,
         actor: Actor,
     ) -> Result<Receipt, Arc<crate::aggregate::Refusal>> {
-        let attempt = || async {
-            let (stream, actor) = (stream.clone(), actor.clone());
-            match self.handle.submit(Submission { stream, command: command(), actor }).await {
-                Ok(receipt) => Ok(Ok(receipt)),
-                Err(SubmitError::Refused(refusal)) => Ok(Err(refusal)),
-                Err(error) => Err(error),
-            }
-        };
-        self.until_done("asking another stream", attempt).await
+        submit(&self.handle, &self.id, stream, command, actor).await
     }
 
     /// Runs what blocks where it may.

@@ -91,6 +91,7 @@ impl Carry {
             serves: Vec::new(),
             secrets: Default::default(),
             seal: run.to_string(),
+            setting: Default::default(),
         }
     }
 }

@@ -1,10 +1,12 @@
 use grit_pipeline::Runner;
+use grit_pipeline::concurrency::Command as GroupCommand;
 use grit_pipeline::run::{Command as RunCommand, Concluded, Effect, Ending, Outcome};
 use grit_types::{Actor, Clock, EffectId, chain};
 
-use super::{Carry, sleep_until, until_done};
+use super::{Carry, group, sleep_until, until_done};
 use crate::aggregate::Command;
 use crate::ports::RepoId;
+use crate::reactor::Handle;
 use crate::repo;
 
 impl Carry {
@@ -12,7 +14,8 @@ impl Carry {
         if let Effect::Conclude(concluded) = &effect {
             self.conclude(concluded).await;
         }
-        let outcome = outcome(&self.id, &*self.ports.runner, &*self.ports.clock, effect).await;
+        let (runner, clock) = (&*self.ports.runner, &*self.ports.clock);
+        let outcome = outcome(&self.id, &self.handle, runner, clock, effect).await;
         Command::Run(RunCommand::Outcome(outcome))
     }
 
@@ -42,6 +45,7 @@ impl Carry {
 /// What comes of an effect; a run that is over concerns others, who are told elsewhere.
 pub(super) async fn outcome(
     id: &EffectId,
+    handle: &Handle,
     runner: &dyn Runner,
     clock: &dyn Clock,
     effect: Effect,
@@ -67,6 +71,18 @@ pub(super) async fn outcome(
         Effect::WakeAt { at, timer } => {
             sleep_until(clock, at).await;
             Outcome::Woke(timer)
+        }
+        Effect::Claim { tenant, repo, group: wanted, holder } => {
+            let stream = group::group_stream(&tenant, &repo, &wanted.group);
+            let cancel_in_progress = wanted.cancel_in_progress;
+            let claim = GroupCommand::Claim { holder, cancel_in_progress };
+            group::ask(handle, id, stream, &claim).await;
+            Outcome::Done
+        }
+        Effect::Release { tenant, repo, group: wanted, holder } => {
+            let stream = group::group_stream(&tenant, &repo, &wanted);
+            group::ask(handle, id, stream, &GroupCommand::Release { holder }).await;
+            Outcome::Done
         }
         Effect::Conclude(_) => Outcome::Done,
     }

@@ -433,7 +433,7 @@ fn owe(
     numbered.map(owe).collect()
 }
 
-/// `slot/TENANT/REPO/…` and `repo/TENANT/REPO` name it; a run's own events stand in its stream.
+/// `slot/TENANT/REPO/…`, `group/TENANT/REPO/…` and `repo/TENANT/REPO` name it; a run's own events stand in its stream.
 fn repo_of(stream: &StreamId) -> Repo {
     let named = stream.parts().nth(1).and_then(|name| name.parse().ok());
     // A valid name by its form.

@@ -97,6 +97,7 @@ impl Jobs {
             defaults: Defaults::default(),
             jobs: self.jobs.clone(),
             permissions: None,
+            concurrency: None,
             called: IndexMap::new(),
         };
         let Some(cycle) = plan.cycle() else { return };

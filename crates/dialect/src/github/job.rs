@@ -50,6 +50,8 @@ fn empty(reader: &Reader, key: &Spanned<JobKey>) -> Job {
         unsupported: Vec::new(),
         call: None,
         permissions: None,
+        environment: None,
+        concurrency: None,
     }
 }
 
@@ -63,8 +65,7 @@ fn common(reader: &mut Reader, fields: &mut Fields<'_>, job: &mut Job) {
         strategy::strategy(reader, node, job);
     }
     if let Some(node) = fields.take("concurrency") {
-        runner::concurrency(reader, node, scope::JOB);
-        unsupported(reader, fields, job, "concurrency", false);
+        job.concurrency = runner::concurrency(reader, node, scope::JOB);
     }
 }
 
@@ -103,6 +104,9 @@ fn called(reader: &mut Reader, fields: &mut Fields<'_>, job: &mut Job) {
     let secrets = fields.take("secrets");
     let inherit = secrets.is_some_and(|node| node.as_str() == Some("inherit"));
     let secrets = secrets.filter(|_| !inherit).and_then(|n| reader.texts(n, scope::JOB_ENV));
+    if job.concurrency.take().is_some() {
+        unsupported(reader, fields, job, "concurrency", false);
+    }
     let Some(node) = fields.take("uses") else { return };
     let Some(uses) = reader.literal(node) else { return };
     if !check::is_workflow(&uses) {
@@ -136,8 +140,7 @@ fn with_steps(reader: &mut Reader, fields: &mut Fields<'_>, job: &mut Job, key: 
     job.continue_on_error =
         fields.take("continue-on-error").and_then(|node| reader.flag(node, scope::JOB));
     if let Some(node) = fields.take("environment") {
-        runner::environment(reader, node);
-        unsupported(reader, fields, job, "environment", false);
+        job.environment = runner::environment(reader, node);
     }
     if let Some(node) = fields.take("container") {
         runner::container(reader, node);

@@ -5,7 +5,9 @@ use grit_diag::decode::{Spanned, read};
 use grit_diag::suggest;
 use grit_diag::yaml::{Node, Value};
 use grit_pipeline::expr::Scope;
-use grit_pipeline::plan::{Access, PERMISSION_SCOPES, Permissions};
+use grit_pipeline::plan::{
+    Access, ConcurrencyPlan, EnvironmentPlan, PERMISSION_SCOPES, Permissions,
+};
 
 use super::reader::Reader;
 use super::scope;
@@ -61,40 +63,44 @@ fn known_permission(reader: &mut Reader, name: Spanned<&str>) {
     }
 }
 
-pub(super) fn concurrency(reader: &mut Reader, node: &Node, scope: Scope<'_>) {
+/// What a key `concurrency` gives.
+pub(super) fn concurrency(
+    reader: &mut Reader,
+    node: &Node,
+    scope: Scope<'_>,
+) -> Option<ConcurrencyPlan> {
+    let place = reader.place(node.span);
     if node.as_mapping().is_none() {
-        reader.filled_template(node, scope);
-        return;
+        let group = reader.filled_template(node, scope)?;
+        return Some(ConcurrencyPlan { group, cancel_in_progress: None, place });
     }
-    let Some(mut fields) = reader.fields(node) else { return };
-    if let Some(group) = fields.required("group", &mut reader.diagnostics) {
-        reader.filled_template(group, scope);
-    }
-    if let Some(flag) = fields.take("cancel-in-progress") {
-        reader.flag(flag, scope);
-    }
+    let mut fields = reader.fields(node)?;
+    let group = fields.required("group", &mut reader.diagnostics);
+    let group = group.and_then(|group| reader.filled_template(group, scope));
+    let cancel = fields.take("cancel-in-progress").and_then(|flag| reader.flag(flag, scope));
     if let Some(queue) = fields.take("queue") {
         reader.filled_template(queue, scope);
     }
     fields.finish(&mut reader.diagnostics);
+    Some(ConcurrencyPlan { group: group?, cancel_in_progress: cancel, place })
 }
 
-pub(super) fn environment(reader: &mut Reader, node: &Node) {
+/// What a key `environment` gives.
+pub(super) fn environment(reader: &mut Reader, node: &Node) -> Option<EnvironmentPlan> {
+    let place = reader.place(node.span);
     if node.as_mapping().is_none() {
-        reader.template(node, scope::JOB);
-        return;
+        let name = reader.template(node, scope::JOB)?;
+        return Some(EnvironmentPlan { name, url: None, place });
     }
-    let Some(mut fields) = reader.fields(node) else { return };
-    if let Some(name) = fields.required("name", &mut reader.diagnostics) {
-        reader.filled_template(name, scope::JOB);
-    }
-    if let Some(url) = fields.take("url") {
-        reader.template(url, scope::ENVIRONMENT_URL);
-    }
+    let mut fields = reader.fields(node)?;
+    let name = fields.required("name", &mut reader.diagnostics);
+    let name = name.and_then(|name| reader.filled_template(name, scope::JOB));
+    let url = fields.take("url").and_then(|url| reader.template(url, scope::ENVIRONMENT_URL));
     if let Some(flag) = fields.take("deployment") {
         reader.flag(flag, scope::JOB);
     }
     fields.finish(&mut reader.diagnostics);
+    Some(EnvironmentPlan { name: name?, url, place })
 }
 
 pub(super) fn services(reader: &mut Reader, node: &Node) {

@@ -22,9 +22,7 @@ pub(super) fn workflow(reader: &mut Reader, root: &Node) -> Option<Plan> {
     let env = fields.take("env").and_then(|node| reader.texts(node, scope::WORKFLOW_ENV));
     let defaults = defaults(reader, &mut fields, scope::WORKFLOW);
     let concurrency = fields.take("concurrency");
-    if let Some(node) = concurrency {
-        runner::concurrency(reader, node, scope::WORKFLOW);
-    }
+    let concurrency = concurrency.and_then(|n| runner::concurrency(reader, n, scope::WORKFLOW));
     let jobs = fields.required("jobs", &mut reader.diagnostics);
     fields.finish(&mut reader.diagnostics);
     let jobs = jobs_of(reader, jobs?)?;
@@ -38,6 +36,7 @@ pub(super) fn workflow(reader: &mut Reader, root: &Node) -> Option<Plan> {
         defaults,
         jobs,
         permissions,
+        concurrency,
         called: IndexMap::new(),
     })
 }

@@ -218,6 +218,9 @@ mod tests {
             repo: "shop".parse().unwrap(),
             commit: CommitId::try_from("1".repeat(40)).unwrap(),
             ref_name: None,
+            permissions: Default::default(),
+            environment: None,
+            from_outside: false,
             seal: String::new(),
             event: String::new(),
         };

@@ -74,6 +74,9 @@ pub fn job() -> JobSpec {
         repo: "shop".parse().unwrap(),
         commit: CommitId::try_from("1".repeat(40)).unwrap(),
         ref_name: Some("refs/heads/main".parse().unwrap()),
+        permissions: Default::default(),
+        environment: None,
+        from_outside: false,
         seal: WORD.to_owned(),
         event: r#"{"forced":false}"#.to_owned(),
     }

@@ -12,7 +12,9 @@ use grit_executor::HostRunner;
 use grit_git::Repository;
 use grit_ledger::{Journal, MemoryJournal, RowQuery};
 use grit_pipeline::plan::Plan;
-use grit_pipeline::run::{Command as RunCommand, Ending, Foreign, JobView, Request, Selection};
+use grit_pipeline::run::{
+    Command as RunCommand, Ending, Foreign, JobView, Request, Selection, Setting,
+};
 use grit_types::{Clock, CommitId, RunId, Tenant};
 
 use super::args::Run;
@@ -133,6 +135,7 @@ fn request(
         serves: options.here.clone(),
         secrets: given.secrets.keys().cloned().collect(),
         seal: given::word(&OsEntropy),
+        setting: Setting { grouped: true, ..Setting::default() },
     })
 }
 
@@ -145,9 +148,9 @@ async fn one(
     ui: &Ui,
 ) -> Result<RunView, Failure> {
     let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
-    let carrier = Arc::new(RunCarrier { runner: runner.clone(), clock: clock.clone() });
-    let (handle, reactor) =
-        reactor::start(Tenant::local(), journal.clone(), clock, move |_| carrier);
+    let (own, at) = (runner.clone(), clock.clone());
+    let carrier = move |handle| -> Arc<dyn reactor::Carrier> { RunCarrier::new(own, at, handle) };
+    let (handle, reactor) = reactor::start(Tenant::local(), journal.clone(), clock, carrier);
     let run = request.run;
     let submission = Submission {
         stream: run_stream(run),

@@ -91,6 +91,31 @@ impl Permissions {
         self.scopes.get(scope).copied().unwrap_or(all)
     }
 
+    /// What jobs may do where nothing says it: everything but to say who they are.
+    pub fn by_default() -> Self {
+        Self {
+            all: Some(Access::Write),
+            scopes: [("id-token".to_owned(), Access::None)].into(),
+            place: Place::default(),
+        }
+    }
+
+    /// As far as `allowed` goes, and nothing beyond; every scope by its name.
+    #[must_use]
+    pub fn within(&self, allowed: &Self) -> Self {
+        let least = |scope: &&str| (self.of(scope).min(allowed.of(scope)), (*scope).to_owned());
+        let scopes = PERMISSION_SCOPES.iter().map(least);
+        let scopes = scopes.filter(|(access, _)| *access > Access::None);
+        let scopes = scopes.map(|(access, scope)| (scope, access)).collect();
+        Self { all: None, scopes, place: self.place }
+    }
+
+    /// The same, for reading only.
+    #[must_use]
+    pub fn reading(&self) -> Self {
+        self.within(&Self { all: Some(Access::Read), ..Self::default() })
+    }
+
     /// The scopes of which `self` wants more than `allowed` has: with what is wanted and allowed.
     pub fn beyond(&self, allowed: &Self) -> Vec<(&'static str, Access, Access)> {
         let pair = |scope: &&'static str| (*scope, self.of(scope), allowed.of(scope));
@@ -117,5 +142,27 @@ mod tests {
         assert_eq!(wanted.beyond(&all(Access::Write)), []);
         assert_eq!(all(Access::Read).beyond(&all(Access::Read)), []);
         assert!(all(Access::Write).beyond(&all(Access::Read)).len() > 10);
+    }
+
+    #[test]
+    fn nobody_gets_more_than_both_allow() {
+        let own = Permissions {
+            scopes: [("contents".to_owned(), Access::Write), ("issues".to_owned(), Access::Read)]
+                .into(),
+            ..Permissions::default()
+        };
+        let allowed = Permissions {
+            scopes: [("contents".to_owned(), Access::Read), ("packages".to_owned(), Access::Write)]
+                .into(),
+            ..Permissions::default()
+        };
+        let both = own.within(&allowed);
+        assert_eq!(both.of("contents"), Access::Read);
+        assert_eq!((both.of("issues"), both.of("packages")), (Access::None, Access::None));
+        let default = Permissions::by_default();
+        assert_eq!(default.of("id-token"), Access::None);
+        assert_eq!(default.of("packages"), Access::Write);
+        assert_eq!(default.reading().of("packages"), Access::Read);
+        assert_eq!(default.reading().of("id-token"), Access::None);
     }
 }

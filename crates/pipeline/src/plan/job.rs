@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use indexmap::map::serde_seq;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Data, Defaults, Permissions, Place, Texts};
+use super::{Call, ConcurrencyPlan, Data, Defaults, EnvironmentPlan, Permissions, Place, Texts};
 use crate::expr::Template;
 
 pub use crate::expr::Condition;
@@ -91,6 +91,12 @@ pub struct Job {
     pub call: Option<Call>,
     #[serde(default)]
     pub permissions: Option<Permissions>,
+    /// What it deploys to.
+    #[serde(default)]
+    pub environment: Option<EnvironmentPlan>,
+    /// Of which group only one job is worked on at a time.
+    #[serde(default)]
+    pub concurrency: Option<ConcurrencyPlan>,
 }
 
 /// Which combinations of values a job runs with.

@@ -5,7 +5,7 @@ use super::context::Names;
 use super::decide::Draft;
 use super::expand::{expand, foreign};
 use super::state::{Ending, GroupPhase, Phase, Run};
-use super::{Event, Foreign, step};
+use super::{Event, Foreign, hold, step};
 use crate::schedule;
 
 /// Takes the run as far as it goes without an outcome: expands what is ready, starts what has
@@ -14,8 +14,9 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
     loop {
         let expanded = expand_ready(draft);
         let returned = finish_calls(draft);
+        let claimed = hold::claim_jobs(draft);
         let started = start_jobs(draft);
-        if !expanded && !returned && !started {
+        if !expanded && !returned && !claimed && !started {
             break;
         }
     }
@@ -27,6 +28,13 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
 
 fn expand_ready(draft: &mut Draft<'_>) -> bool {
     let Some(request) = draft.request() else { return false };
+    if hold::is_cancelled_unbegun(&draft.run) {
+        let why = draft.run.why.clone().unwrap_or_default();
+        return hold::give_up(draft, Ending::Cancelled, &why);
+    }
+    if hold::waits(&draft.run) {
+        return false;
+    }
     let mut any = false;
     for index in 0..draft.run.groups.len() {
         let group = draft.run.groups[index].clone();
@@ -38,6 +46,7 @@ fn expand_ready(draft: &mut Draft<'_>) -> bool {
         let event = expand(&draft.run, &request, &group, draft.context.now);
         draft.emit(event);
         refuse_foreign(draft, index);
+        hold::hold(draft, index);
     }
     any
 }

@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use grit_types::{CommitId, JobId, Principal, RefName, Repo, RunId, Tenant};
+use grit_types::{CommitId, JobId, Principal, RefName, Repo, Role, RunId, Tenant};
 use serde::{Deserialize, Serialize};
 
 use super::Timer;
+use crate::concurrency::Word;
 use crate::expr::Value;
-use crate::plan::{JobKey, Plan};
+use crate::plan::{EnvironmentSpec, JobKey, Permissions, Plan};
 use crate::{Prepared, StepOutcome};
 
 /// How many jobs of a run are worked on at once, where nothing else is said.
@@ -27,6 +28,20 @@ pub enum Command {
         force: bool,
     },
     Outcome(Outcome),
+    /// What its concurrency group says to the run, or to one of its jobs.
+    Group {
+        /// By its first attempt's id; `None`: to the run.
+        job: Option<JobId>,
+        word: Word,
+    },
+    /// Somebody answers for a job that waits for an approval.
+    Review {
+        job: JobId,
+        approved: bool,
+        /// What the one who answers may be.
+        roles: Vec<Role>,
+        comment: String,
+    },
 }
 
 /// A run that is wanted.
@@ -66,6 +81,34 @@ pub struct Request {
     /// The word of [`crate::seal`], known to nobody but the runner; empty: nothing is sealed.
     #[serde(default)]
     pub seal: String,
+    #[serde(default)]
+    pub setting: Setting,
+}
+
+/// What surrounds a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Setting {
+    /// What jobs may deploy to, under the names that are known; others have nothing of their own.
+    pub environments: BTreeMap<String, EnvironmentSpec>,
+    /// What jobs may do whose file does not say it; `None`: [`Permissions::by_default`].
+    pub permissions: Option<Permissions>,
+    /// Concurrency groups are asked for; else nobody else could be in them.
+    pub grouped: bool,
+    /// How often the run was begun before, as another run.
+    pub reruns: u32,
+    /// Jobs that count as done, with what they gave.
+    pub done: BTreeMap<JobKey, BTreeMap<String, String>>,
+    /// Through how many runs of workflows it was started, one after the other.
+    pub depth: u32,
+}
+
+impl Setting {
+    /// What is known of the environment of that name, in any case.
+    pub fn environment(&self, name: &str) -> Option<&EnvironmentSpec> {
+        let named = self.environments.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, spec)| spec)
+    }
 }
 
 /// Which part of a plan is run. Empty: all of it.
@@ -121,6 +164,14 @@ pub enum Refusal {
     NotPlanned,
     #[error("the run is over")]
     Finished,
+    #[error("job {0} does not wait for its concurrency group")]
+    NotClaimed(JobId),
+    #[error("job {0} does not wait for an approval")]
+    NoApproval(JobId),
+    #[error("an approval for `{environment}` takes the role {wanted}")]
+    Role { environment: String, wanted: String },
+    #[error("whoever started the run cannot approve it")]
+    OwnRun,
     #[error("the pipeline has no jobs")]
     NoJobs,
     #[error("the plan and what goes with it have {bytes} bytes, more than {REQUEST_BYTES_MAX}")]

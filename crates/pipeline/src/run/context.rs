@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::frame::Frame;
 use super::state::{Ending, Group, JobRun, Phase, Run, Scope};
-use super::{Cell, Request};
+use super::{Cell, Request, TOKEN, allow};
 use crate::JobSpec;
 use crate::expr::{Lookup, Object, StatusFunction, Value};
 use crate::seal::Sealed;
@@ -65,7 +65,7 @@ impl<'a> Names<'a> {
         let request = self.request;
         let ref_name = request.ref_name.as_ref();
         let repository = format!("{}/{}", request.tenant, request.repo);
-        let attempt = self.job.map_or(1, |job| job.attempt);
+        let attempt = self.job.map_or(1, |job| job.attempt) + request.setting.reruns;
         let mut github = Object::new()
             .with("actor", request.actor.as_str())
             .with("triggering_actor", request.actor.as_str())
@@ -87,7 +87,7 @@ impl<'a> Names<'a> {
             .with("workflow_sha", request.commit.as_str())
             .with("job", self.group.key.as_str())
             .with("server_url", server_url(request))
-            .with("token", "");
+            .with("token", self.token());
         if let Some(prepared) = self.job.and_then(|job| job.prepared.as_ref()) {
             github.insert("workspace", &prepared.workspace);
             github.insert("event_path", event_path(&prepared.temp));
@@ -186,10 +186,36 @@ impl<'a> Names<'a> {
     fn secrets(&self) -> Object {
         let secrets = self.scope().map(|scope| &scope.secrets).into_iter().flatten();
         let mut secrets: Object = secrets.collect();
-        if secrets.get("GITHUB_TOKEN").is_none() {
-            secrets.insert("GITHUB_TOKEN", "");
+        let environment = allow::environment_secrets(self.request, self.environment());
+        for (name, mark) in &environment {
+            secrets.insert(name, mark.as_str());
+        }
+        if secrets.get(TOKEN).is_none() {
+            secrets.insert(TOKEN, self.token());
         }
         secrets
+    }
+
+    /// A mark; empty where no job has one.
+    fn token(&self) -> String {
+        let known = self.request.secrets.contains(TOKEN) && !self.request.seal.is_empty();
+        let mark = || Sealed::Secret(TOKEN.to_owned()).mark(&self.request.seal);
+        if known { mark() } else { String::new() }
+    }
+
+    /// What the job deploys to.
+    fn environment(&self) -> Option<&'a str> {
+        self.job.and_then(|job| job.cell.environment.as_deref())
+    }
+
+    /// Those of the environment in place of others.
+    fn vars(&self) -> Object {
+        let mut vars: Object = self.request.vars.iter().collect();
+        let known = self.environment().and_then(|name| self.request.setting.environment(name));
+        for (name, value) in known.map(|spec| &spec.vars).into_iter().flatten() {
+            vars.insert(name, value.as_str());
+        }
+        vars
     }
 
     /// How the steps that the job is in go.
@@ -224,7 +250,7 @@ impl Lookup for Names<'_> {
         match name {
             "github" => self.github().into(),
             "env" => self.env.into_iter().flatten().collect::<Object>().into(),
-            "vars" => self.request.vars.iter().collect::<Object>().into(),
+            "vars" => self.vars().into(),
             "job" => match self.job {
                 Some(job) => Object::new().with("status", job.status.as_str()).into(),
                 None => Value::Null,

@@ -11,9 +11,12 @@ use super::step::{self, Next};
 use super::{
     ATTEMPTS_MAX, CancelCause, Command, Event, Outcome, REQUEST_BYTES_MAX, Refusal, Request, Timer,
 };
-use super::{advance, bounded, evolve, inputs};
+use super::{advance, bounded, evolve, hold, inputs};
 use crate::plan::{ActionPlan, JOBS_MAX, Job};
 use crate::{Conclusion, Prepared, StepOutcome, seal};
+
+/// No address is longer.
+const URL_BYTES_MAX: usize = 2_000;
 
 pub(super) fn decide(
     state: &Run,
@@ -24,7 +27,19 @@ pub(super) fn decide(
         (Phase::New, Command::Plan(request)) => plan(state, request, context),
         (Phase::New, Command::Cancel { .. }) => Err(Refusal::NotPlanned),
         (Phase::New | Phase::Finished(_), Command::Outcome(_)) => Ok(Vec::new()),
-        (Phase::Finished(_), Command::Cancel { .. }) => Err(Refusal::Finished),
+        (Phase::New, Command::Group { .. } | Command::Review { .. }) => Err(Refusal::NotPlanned),
+        (
+            Phase::Finished(_),
+            Command::Cancel { .. } | Command::Group { .. } | Command::Review { .. },
+        ) => Err(Refusal::Finished),
+        (Phase::Running | Phase::Cancelling, Command::Group { job, word }) => {
+            let mut draft = Draft::new(state, context);
+            hold::told(&mut draft, *job, *word).map(|()| draft.events)
+        }
+        (Phase::Running | Phase::Cancelling, Command::Review { job, approved, roles, comment }) => {
+            let mut draft = Draft::new(state, context);
+            hold::review(&mut draft, *job, *approved, roles, comment).map(|()| draft.events)
+        }
         (Phase::Running | Phase::Cancelling | Phase::Finished(_), Command::Plan(_)) => {
             Err(Refusal::Planned)
         }
@@ -51,6 +66,9 @@ fn plan(state: &Run, request: &Arc<Request>, context: &Context) -> Result<Vec<Ev
     }
     let mut draft = Draft::new(state, context);
     draft.emit(Event::Planned { request, inputs, at: context.now });
+    if let Err(why) = hold::claim_run(&mut draft) {
+        hold::give_up(&mut draft, Ending::Failure, &why);
+    }
     advance::advance(&mut draft);
     Ok(draft.events)
 }
@@ -107,7 +125,7 @@ impl<'a> Draft<'a> {
         self.context.actor.principal.clone()
     }
 
-    fn cancel(&mut self, reason: &str, force: bool) {
+    pub(super) fn cancel(&mut self, reason: &str, force: bool) {
         if self.run.phase == Phase::Cancelling && !force {
             return;
         }
@@ -139,6 +157,12 @@ impl<'a> Draft<'a> {
                 let cause = self.run.job(*job).and_then(|job| job.cancelled);
                 if let (Some(index), Some(cause)) = (self.run.index_of(*job), cause) {
                     self.cancel_job(index, cause, true);
+                }
+            }
+            Outcome::Woke(Timer::Wait { job }) => {
+                if self.run.job(*job).is_some_and(|job| job.hold.until.is_some()) {
+                    self.emit(Event::JobWaited { job: *job });
+                    advance::advance(self);
                 }
             }
             Outcome::Done => {}
@@ -287,8 +311,9 @@ impl<'a> Draft<'a> {
             BTreeMap::new()
         });
         let tolerated = may_fail && ending == Ending::Failure;
+        let url = planned.filter(|_| job.prepared.is_some()).and_then(|job| url(job, &names));
         let at = self.context.now;
-        self.emit(Event::JobFinished { job: id, ending, tolerated, outputs, why, at });
+        self.emit(Event::JobFinished { job: id, ending, tolerated, outputs, why, at, url });
         if ending == Ending::Failure && !tolerated && self.run.groups[group].fail_fast {
             for index in self.run.groups[group].jobs.clone() {
                 self.cancel_job(index, CancelCause::FailFast, false);
@@ -296,7 +321,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn cancel_job(&mut self, index: usize, cause: CancelCause, halt: bool) {
+    pub(super) fn cancel_job(&mut self, index: usize, cause: CancelCause, halt: bool) {
         let job = &self.run.jobs[index];
         let (id, at) = (job.id, self.context.now);
         match job.phase {
@@ -367,6 +392,13 @@ fn left(
         other => other,
     };
     Some(Event::ActionLeft { job: job.id, index, outputs, ending, conclusion, note, at })
+}
+
+/// Where what it deployed is to be seen; what may hold a secret is not told.
+fn url(job: &Job, names: &Names<'_>) -> Option<String> {
+    let text = job.environment.as_ref()?.url.as_ref()?.text(names).ok()?;
+    let told = !text.is_empty() && text.len() <= URL_BYTES_MAX;
+    (told && !seal::is_sealed(&text, &names.request.seal)).then_some(text)
 }
 
 fn outputs(job: &Job, names: &Names<'_>) -> Result<BTreeMap<String, String>, String> {

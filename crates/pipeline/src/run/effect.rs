@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::context::Names;
 use super::{Ending, Event, Run};
-use crate::plan::JobKey;
+use super::{allow, hold};
+use crate::concurrency::Holder;
+use crate::plan::{Concurrency, JobKey};
 use crate::{JobSpec, StepSpec};
 
 /// How long the steps of a cancelled job that still want to be done may take.
@@ -25,6 +27,11 @@ pub enum Effect {
     CleanJob { job: JobId },
     /// Answer with [`super::Outcome::Woke`] then.
     WakeAt { at: Timestamp, timer: Timer },
+    /// Ask the concurrency group; answer with [`super::Outcome::Done`], and the group tells by
+    /// itself.
+    Claim { tenant: Tenant, repo: Repo, group: Concurrency, holder: Holder },
+    /// Give the turn back; answer with [`super::Outcome::Done`].
+    Release { tenant: Tenant, repo: Repo, group: String, holder: Holder },
     /// Tell the repository that the run is over; answer with [`super::Outcome::Done`].
     Conclude(Box<Concluded>),
 }
@@ -37,6 +44,8 @@ pub enum Timer {
     Timeout { job: JobId },
     /// The cancelled job has had time to tidy up.
     Grace { job: JobId },
+    /// It has waited as long as its environment wants.
+    Wait { job: JobId },
 }
 
 /// How a run ended.
@@ -65,7 +74,33 @@ pub struct JobEnding {
 }
 
 pub(super) fn effects(run: &Run, event: &Event) -> Vec<Effect> {
+    let mut effects = own_effects(run, event);
+    let released = hold::released(run, event);
+    let request = run.request.as_ref();
+    effects.extend(released.zip(request).map(|((group, holder), request)| Effect::Release {
+        tenant: request.tenant.clone(),
+        repo: request.repo.clone(),
+        group: group.group,
+        holder,
+    }));
+    effects
+}
+
+fn own_effects(run: &Run, event: &Event) -> Vec<Effect> {
     match event {
+        Event::Claimed { job, group } => {
+            let job = job.and_then(|job| run.job(job)).map(|job| job.cell.job);
+            let claim = |request: &std::sync::Arc<super::Request>| Effect::Claim {
+                tenant: request.tenant.clone(),
+                repo: request.repo.clone(),
+                group: group.clone(),
+                holder: Holder { run: request.run, job },
+            };
+            run.request.as_ref().map(claim).into_iter().collect()
+        }
+        Event::JobHeld { job, until: Some(at), .. } => {
+            vec![Effect::WakeAt { at: *at, timer: Timer::Wait { job: *job } }]
+        }
         Event::JobStarted { job, deadline, .. } => {
             let timer = Timer::Timeout { job: *job };
             let mut effects = vec![Effect::WakeAt { at: *deadline, timer }];
@@ -90,6 +125,10 @@ pub(super) fn effects(run: &Run, event: &Event) -> Vec<Effect> {
             .into_iter()
             .collect(),
         Event::Planned { .. }
+        | Event::Granted { .. }
+        | Event::JobHeld { .. }
+        | Event::JobReviewed { .. }
+        | Event::JobWaited { .. }
         | Event::Called { .. }
         | Event::CallFinished { .. }
         | Event::ActionEntered { .. }
@@ -107,7 +146,11 @@ pub(super) fn effects(run: &Run, event: &Event) -> Vec<Effect> {
 
 fn job_spec(run: &Run, job: JobId) -> Option<JobSpec> {
     let request = run.request.as_ref()?;
+    let planned = run.job(job)?;
     Some(JobSpec {
+        permissions: allow::permissions(run, request, &run.groups[planned.group]),
+        environment: planned.cell.environment.clone(),
+        from_outside: allow::is_from_outside(request),
         job,
         run: request.run,
         tenant: request.tenant.clone(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ending, Post, Request};
 use crate::expr::Value;
-use crate::plan::{ActionPlan, JobKey};
+use crate::plan::{ActionPlan, Concurrency, JobKey, Protection};
 use crate::{Prepared, StepOutcome, StepSpec};
 
 /// What happened to a run.
@@ -127,12 +127,29 @@ pub enum Event {
         outputs: BTreeMap<String, String>,
         why: Option<String>,
         at: Timestamp,
+        /// Where what it deployed is to be seen.
+        #[serde(default)]
+        url: Option<String>,
     },
     /// Nothing of it is left on the machine, or so far as `problem` says.
     #[serde(rename = "run.job_cleaned")]
     JobCleaned { job: JobId, problem: Option<String> },
     #[serde(rename = "run.cancel_requested")]
     CancelRequested { reason: String, by: Principal, force: bool, at: Timestamp },
+    /// The run, or a job of it, asks its concurrency group.
+    #[serde(rename = "run.claimed")]
+    Claimed { job: Option<JobId>, group: Concurrency },
+    /// And it is its turn.
+    #[serde(rename = "run.granted")]
+    Granted { job: Option<JobId> },
+    /// Its environment keeps it back.
+    #[serde(rename = "run.job_held")]
+    JobHeld { job: JobId, protection: Box<Protection>, until: Option<Timestamp> },
+    #[serde(rename = "run.job_reviewed")]
+    JobReviewed { job: JobId, by: Principal, approved: bool, comment: String, at: Timestamp },
+    /// It has waited as long as its environment wants.
+    #[serde(rename = "run.job_waited")]
+    JobWaited { job: JobId },
     #[serde(rename = "run.finished")]
     Finished { ending: Ending, at: Timestamp },
 }
@@ -150,6 +167,11 @@ pub struct Cell {
     pub total: u32,
     /// The runner that is asked for.
     pub runs_on: Vec<String>,
+    /// What it deploys to.
+    #[serde(default)]
+    pub environment: Option<String>,
+    #[serde(default)]
+    pub concurrency: Option<Concurrency>,
 }
 
 /// One call of a workflow.
@@ -171,6 +193,10 @@ pub enum CancelCause {
     FailFast,
     /// It took longer than `timeout-minutes`.
     TimedOut,
+    /// It waited for its concurrency group, and a newer one took its place.
+    Replaced,
+    /// A newer one of its concurrency group wants it to end.
+    Superseded,
 }
 
 impl CancelCause {
@@ -180,6 +206,8 @@ impl CancelCause {
             Self::Requested => "the run was cancelled",
             Self::FailFast => "another job of its matrix failed",
             Self::TimedOut => "it took longer than its timeout",
+            Self::Replaced => "a newer one of its concurrency group took its place",
+            Self::Superseded => "a newer one of its concurrency group ended it",
         }
     }
 }

@@ -1,12 +1,15 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grit_types::{JobId, Timestamp};
 
+use super::Request;
+use super::allow;
 use super::event::{CallCell, Cell, Event};
 use super::frame::{self, Frame};
 use super::state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
+use crate::expr::Value;
 use crate::plan::JobKey;
-use crate::seal::Sealed;
 
 pub(super) fn evolve(mut run: Run, event: &Event) -> Run {
     apply(&mut run, event);
@@ -15,28 +18,7 @@ pub(super) fn evolve(mut run: Run, event: &Event) -> Run {
 
 pub(super) fn apply(run: &mut Run, event: &Event) {
     match event {
-        Event::Planned { request, inputs, at } => {
-            run.request = Some(request.clone());
-            let mark =
-                |name: &String| (name.clone(), Sealed::Secret(name.clone()).mark(&request.seal));
-            let keys = match request.only.jobs.as_slice() {
-                [] => request.plan.jobs.keys().cloned().collect(),
-                wanted => request.plan.closure(wanted),
-            };
-            open_scope(
-                run,
-                &keys,
-                Scope {
-                    plan: Arc::new(request.plan.clone()),
-                    inputs: inputs.clone(),
-                    secrets: request.secrets.iter().map(mark).collect(),
-                    prefix: String::new(),
-                    groups: 0..0,
-                },
-            );
-            run.started = *at;
-            run.phase = Phase::Running;
-        }
+        Event::Planned { request, inputs, at } => planned(run, request, inputs, *at),
         Event::JobExpanded { key, scope, cells, fail_fast, max_parallel, notes } => {
             let Some(index) = run.group_of(*scope, key) else { return };
             let first = run.jobs.len();
@@ -59,7 +41,17 @@ pub(super) fn apply(run: &mut Run, event: &Event) {
             Arc::make_mut(&mut run.groups[index]).why = Some(why.clone());
             close_group(run, index, *ending);
         }
-        Event::CancelRequested { .. } => run.phase = Phase::Cancelling,
+        Event::CancelRequested { reason, .. } => {
+            run.phase = Phase::Cancelling;
+            run.why.get_or_insert_with(|| reason.clone());
+        }
+        Event::Claimed { job: None, group } => run.claim = Some(group.clone()),
+        Event::Granted { job: None } => run.granted = true,
+        Event::Claimed { job: Some(_), .. }
+        | Event::Granted { job: Some(_) }
+        | Event::JobHeld { .. }
+        | Event::JobReviewed { .. }
+        | Event::JobWaited { .. } => hold_event(run, event),
         Event::Finished { ending, at } => {
             run.phase = Phase::Finished(*ending);
             run.ended = Some(*at);
@@ -80,6 +72,33 @@ pub(super) fn apply(run: &mut Run, event: &Event) {
     }
 }
 
+fn planned(run: &mut Run, request: &Arc<Request>, inputs: &BTreeMap<String, Value>, at: Timestamp) {
+    run.request = Some(request.clone());
+    let keys = match request.only.jobs.as_slice() {
+        [] => request.plan.jobs.keys().cloned().collect(),
+        wanted => request.plan.closure(wanted),
+    };
+    open_scope(
+        run,
+        &keys,
+        Scope {
+            plan: Arc::new(request.plan.clone()),
+            inputs: inputs.clone(),
+            secrets: allow::secrets(request),
+            prefix: String::new(),
+            allowed: None,
+            groups: 0..0,
+        },
+    );
+    run.started = at;
+    run.phase = Phase::Running;
+    for (key, outputs) in &request.setting.done {
+        let Some(index) = run.group_of(0, key) else { continue };
+        Arc::make_mut(&mut run.groups[index]).outputs.clone_from(outputs);
+        close_group(run, index, Ending::Success);
+    }
+}
+
 /// A job stands for the jobs of another workflow.
 fn called(run: &mut Run, scope: u32, key: &JobKey, calls: &[CallCell]) {
     let Some(index) = run.group_of(scope, key) else { return };
@@ -87,6 +106,8 @@ fn called(run: &mut Run, scope: u32, key: &JobKey, calls: &[CallCell]) {
     let uses = of.plan.jobs.get(key).and_then(|job| job.call.as_ref()).map(|call| &call.uses);
     let Some(plan) = uses.and_then(|uses| of.plan.called.get(uses)) else { return };
     let (plan, prefix) = (Arc::new(plan.clone()), of.prefix.clone());
+    let request = run.request.clone();
+    let allowed = request.map(|request| allow::permissions(run, &request, &run.groups[index]));
     let keys: Vec<JobKey> = plan.jobs.keys().cloned().collect();
     for call in calls {
         let scope = run.scopes.len();
@@ -101,6 +122,7 @@ fn called(run: &mut Run, scope: u32, key: &JobKey, calls: &[CallCell]) {
                 inputs: call.inputs.clone(),
                 secrets: call.secrets.clone(),
                 prefix: format!("{prefix}{} / ", call.name),
+                allowed: allowed.clone(),
                 groups: 0..0,
             },
         );
@@ -152,9 +174,38 @@ fn queued(cell: &Cell, group: usize) -> JobRun {
         env: Default::default(),
         path: Vec::new(),
         prepared: None,
+        hold: Default::default(),
+        url: None,
         started: None,
         ended: None,
         why: None,
+    }
+}
+
+fn hold_event(run: &mut Run, event: &Event) {
+    match event {
+        Event::Claimed { job: Some(id), .. } => {
+            let Some(job) = job(run, *id) else { return };
+            job.hold.claimed = true;
+        }
+        Event::Granted { job: Some(id) } => {
+            let Some(job) = job(run, *id) else { return };
+            job.hold.granted = true;
+        }
+        Event::JobHeld { job: id, protection, until } => {
+            let Some(job) = job(run, *id) else { return };
+            job.hold.protection = Some((**protection).clone());
+            job.hold.until = *until;
+        }
+        Event::JobReviewed { job: id, by, approved: true, .. } => {
+            let Some(job) = job(run, *id) else { return };
+            job.hold.approvals.insert(by.clone());
+        }
+        Event::JobWaited { job: id } => {
+            let Some(job) = job(run, *id) else { return };
+            job.hold.until = None;
+        }
+        _ => {}
     }
 }
 
@@ -192,10 +243,12 @@ fn job_event(run: &mut Run, event: &Event) {
         Event::JobInterrupted { job: id, next, .. } => {
             let Some(job) = job(run, *id) else { return };
             let attempt = job.attempt + 1;
-            *job = JobRun { id: *next, attempt, ..queued(&job.cell, job.group) };
+            let hold = job.hold.clone();
+            *job = JobRun { id: *next, attempt, hold, ..queued(&job.cell, job.group) };
         }
-        Event::JobFinished { job: id, ending, tolerated, outputs, why, at } => {
+        Event::JobFinished { job: id, ending, tolerated, outputs, why, at, url } => {
             let Some(job) = job(run, *id) else { return };
+            job.url.clone_from(url);
             job.phase = JobPhase::Finished { ending: *ending, tolerated: *tolerated };
             job.ended = Some(*at);
             job.why.clone_from(why);

@@ -4,9 +4,12 @@ use super::call;
 use super::context::{CellNames, Names};
 use super::matrix::{Combination, combinations};
 use super::state::{Ending, Group, Phase, Run};
-use super::{Cell, Event, Request};
+use super::{Cell, Event, Request, hold};
 use crate::expr::{Template, Value};
 use crate::plan::{Call, Job};
+
+/// As the service has it.
+const ENVIRONMENT_BYTES_MAX: usize = 255;
 
 /// What becomes of a job of the plan whose needs are done.
 pub(super) fn expand(run: &Run, request: &Request, group: &Group, now: Timestamp) -> Event {
@@ -141,13 +144,31 @@ fn expanded(
         let seed = format!("{}{of}/{}/{index}", request.run, job.key);
         let (job_id, name) = (JobId::derived(now, seed.as_bytes()), format!("{prefix}{name}"));
         let (matrix, runs_on) = (matrix.clone(), labels(job, names)?);
-        cells.push(Cell { job: job_id, name, matrix, index, total, runs_on });
+        let environment = environment(job, names)?;
+        let own = job.concurrency.as_ref().map(|plan| hold::concurrency(plan, names));
+        let concurrency = own.transpose()?.flatten();
+        let held = run.claim.as_ref().zip(concurrency.as_ref());
+        if let Some((held, _)) = held.filter(|(held, own)| held.is_same(own)) {
+            return Err(format!("its own run holds the concurrency group {}", held.group));
+        }
+        let job = job_id;
+        cells.push(Cell { job, name, matrix, index, total, runs_on, environment, concurrency });
         Ok(())
     })?;
     let note = |key: &String| format!("`{key}` is not done by this version of Grit");
     let notes = job.unsupported.iter().map(|unsupported| note(&unsupported.key)).collect();
     let Strategy { fail_fast, max_parallel, .. } = strategy;
     Ok(Event::JobExpanded { key: job.key.clone(), scope, cells, fail_fast, max_parallel, notes })
+}
+
+/// The name of what it deploys to, where it says one.
+fn environment(job: &Job, names: &Names<'_>) -> Result<Option<String>, String> {
+    let Some(plan) = &job.environment else { return Ok(None) };
+    let name = plan.name.text(names).map_err(|error| format!("environment: {error}"))?;
+    if name.len() > ENVIRONMENT_BYTES_MAX {
+        return Err(format!("the environment's name is longer than {ENVIRONMENT_BYTES_MAX}"));
+    }
+    Ok((!name.is_empty()).then_some(name))
 }
 
 fn setting(

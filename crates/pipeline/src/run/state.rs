@@ -4,10 +4,10 @@ use std::sync::Arc;
 use grit_types::{JobId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{CancelCause, Cell, Frame, Post, Request};
+use super::{CancelCause, Cell, Frame, Hold, Post, Request};
 use crate::Prepared;
 use crate::expr::Value;
-use crate::plan::{Job, JobKey, Plan};
+use crate::plan::{Concurrency, Job, JobKey, Permissions, Plan};
 
 /// A run, folded from its stream. Copies share what does not change.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +23,12 @@ pub struct Run {
     pub jobs: Vec<Arc<JobRun>>,
     /// Jobs, earlier attempts too, that may have something on the machine.
     pub left_over: BTreeSet<JobId>,
+    /// The concurrency group that it asked.
+    pub claim: Option<Concurrency>,
+    /// And it is its turn.
+    pub granted: bool,
+    /// Why it was cancelled.
+    pub why: Option<String>,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
 }
@@ -77,6 +83,8 @@ pub struct Scope {
     pub secrets: BTreeMap<String, String>,
     /// Before the names of its jobs: `call / `.
     pub prefix: String,
+    /// What its jobs may do at most, where something calls it.
+    pub allowed: Option<Permissions>,
     /// Indexes into [`Run::groups`].
     pub groups: std::ops::Range<usize>,
 }
@@ -152,6 +160,10 @@ pub struct JobRun {
     /// What steps wrote to `GITHUB_PATH`, the newest first.
     pub path: Vec<String>,
     pub prepared: Option<Prepared>,
+    /// What keeps it back.
+    pub hold: Hold,
+    /// Where what it deployed is to be seen.
+    pub url: Option<String>,
     pub started: Option<Timestamp>,
     pub ended: Option<Timestamp>,
     pub why: Option<String>,
@@ -228,6 +240,12 @@ impl Run {
     /// What its plan says of a job.
     pub fn planned(&self, group: &Group) -> Option<&Job> {
         self.plan_of(group)?.jobs.get(&group.key)
+    }
+
+    /// What keeps all of it back, for people.
+    pub fn waits_for(&self) -> Option<String> {
+        let group = self.claim.as_ref().filter(|_| !self.granted && self.phase == Phase::Running);
+        group.map(|own| format!("for its turn in the concurrency group {}", own.group))
     }
 
     /// Whether it is over.

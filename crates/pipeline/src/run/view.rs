@@ -1,6 +1,7 @@
 use grit_types::{JobId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::hold;
 use super::state::{Ending, Group, JobPhase, JobRun, Run, StepRun};
 use crate::plan::JobKey;
 
@@ -20,6 +21,18 @@ pub struct JobView {
     pub why: Option<String>,
     /// What the file asks for that is not done.
     pub notes: Vec<String>,
+    /// What it deploys to.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// Where what it deployed is to be seen.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// What it waits for, though its needs are done: an approval, a time, its concurrency group.
+    #[serde(default)]
+    pub waiting: Option<String>,
+    /// A person can open it: how many have to agree yet.
+    #[serde(default)]
+    pub approvals_missing: u32,
     pub steps: Vec<StepView>,
 }
 
@@ -45,7 +58,7 @@ impl Run {
         let of_group = |group: &std::sync::Arc<Group>| match group.jobs.as_slice() {
             [] if !group.calls.is_empty() => Vec::new(),
             [] => vec![unexpanded(&self.scopes[group.scope].prefix, group)],
-            jobs => jobs.iter().map(|job| view(group, &self.jobs[*job])).collect(),
+            jobs => jobs.iter().map(|job| view(self, group, &self.jobs[*job])).collect(),
         };
         self.groups.iter().flat_map(of_group).collect()
     }
@@ -64,12 +77,18 @@ fn unexpanded(prefix: &str, group: &Group) -> JobView {
         ended: None,
         why: group.why.clone(),
         notes: group.notes.clone(),
+        environment: None,
+        url: None,
+        waiting: None,
+        approvals_missing: 0,
         steps: Vec::new(),
     }
 }
 
-fn view(group: &Group, job: &JobRun) -> JobView {
+fn view(run: &Run, group: &Group, job: &JobRun) -> JobView {
+    let waiting = hold::waits_for(run, job);
     let (state, ending) = match job.phase {
+        JobPhase::Queued if waiting.is_some() => ("waiting", None),
         JobPhase::Queued => ("queued", None),
         JobPhase::Preparing => ("preparing", None),
         JobPhase::Ready | JobPhase::Running(_) => ("running", None),
@@ -86,6 +105,10 @@ fn view(group: &Group, job: &JobRun) -> JobView {
         ended: job.ended,
         why: job.why.clone(),
         notes: group.notes.clone(),
+        environment: job.cell.environment.clone(),
+        url: job.url.clone(),
+        waiting,
+        approvals_missing: if job.phase == JobPhase::Queued { job.hold.missing() } else { 0 },
         steps: (0..).zip(&job.steps).map(|(index, step)| step_view(index, step)).collect(),
     }
 }

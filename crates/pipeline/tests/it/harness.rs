@@ -75,6 +75,7 @@ pub fn request(plan: Plan) -> Request {
         serves: Vec::new(),
         secrets: Default::default(),
         seal: "w0rd".to_owned(),
+        setting: Default::default(),
     }
 }
 
@@ -224,6 +225,9 @@ pub fn outcome(effect: &Effect, runner: &mut impl FnMut(&StepSpec) -> StepOutcom
         }
         Effect::CleanJob { job } => Outcome::Cleaned { job: *job, result: Ok(()) },
         Effect::WakeAt { timer, .. } => Outcome::Woke(timer.clone()),
-        Effect::CancelJob { .. } | Effect::Conclude(_) => Outcome::Done,
+        Effect::CancelJob { .. }
+        | Effect::Claim { .. }
+        | Effect::Release { .. }
+        | Effect::Conclude(_) => Outcome::Done,
     }
 }

@@ -8,7 +8,7 @@ use grit_control::reactor::{Input, Receipt, SubmitError};
 use grit_control::repo;
 use grit_control::view::{CommitView, DeploymentView};
 use grit_ledger::{PendingEffect, RowQuery};
-use grit_pipeline::run;
+use grit_pipeline::{concurrency, run};
 use grit_rollout::fake::{Ensuring, Turn};
 use grit_rollout::slot::{self, GateVerdict, Outcome, Status};
 use grit_rollout::{
@@ -33,6 +33,8 @@ pub(super) struct Call {
     pub stage: u32,
     pub until: Option<Timestamp>,
     pub promoted: Vec<repo::Promoted>,
+    /// What it asked another stream was refused.
+    pub refused: bool,
 }
 
 impl Call {
@@ -56,6 +58,7 @@ pub(super) enum Done {
     Slot(slot::Command),
     Run(run::Outcome),
     Repo(repo::Command),
+    Group(concurrency::Command),
 }
 
 impl Done {
@@ -64,6 +67,7 @@ impl Done {
             Self::Slot(command) => Command::Slot(command),
             Self::Run(outcome) => Command::Run(run::Command::Outcome(outcome)),
             Self::Repo(command) => Command::Repo(command),
+            Self::Group(command) => Command::Group(command),
         }
     }
 }
@@ -87,7 +91,7 @@ impl World {
         if !self.begun.insert(effect.id.clone()) {
             self.tally.fault(Fault::ReissuedEffect);
         }
-        let call = Call { effect, body, stage: 0, until: None, promoted: vec![] };
+        let call = Call { effect, body, stage: 0, until: None, promoted: vec![], refused: false };
         let call = self.new_call(call);
         self.step(call);
     }
@@ -99,6 +103,7 @@ impl World {
             Effect::Slot(effect) => self.step_slot(id, effect),
             Effect::Run(effect) => self.step_run(id, effect),
             Effect::Repo(effect) => self.step_repo(id, effect),
+            Effect::Group(effect) => self.step_group(id, effect),
         }
     }
 
@@ -452,7 +457,8 @@ impl World {
             let pause = self.rng.between(100, 1_000);
             return self.again(id, pause);
         }
-        if self.calls.contains_key(&id) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.refused = result.is_err();
             self.stage(id);
             self.step(id);
         }

@@ -60,7 +60,7 @@ impl Oracle {
     pub fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.states.values().filter_map(|state| match state {
             State::Slot(slot) => Some(&**slot),
-            State::Run(_) | State::Repo(_) => None,
+            State::Run(_) | State::Repo(_) | State::Group(_) => None,
         })
     }
 
@@ -80,7 +80,7 @@ impl Oracle {
     pub fn runs(&self) -> impl Iterator<Item = &run::Run> {
         self.states.values().filter_map(|state| match state {
             State::Run(run) => Some(run),
-            State::Slot(_) | State::Repo(_) => None,
+            State::Slot(_) | State::Repo(_) | State::Group(_) => None,
         })
     }
 
@@ -97,6 +97,7 @@ impl Oracle {
             let kind = match append.stream.kind() {
                 "slot" => "slot event",
                 "run" => "run event",
+                "group" => "group event",
                 _ => "repo event",
             };
             tally.count(kind, &event.kind);
@@ -112,6 +113,21 @@ impl Oracle {
             self.states.insert(append.stream.clone(), after);
             if append.stream.kind() == "slot" {
                 self.slot_event(&append.stream, &event.kind, &event.data, edge, tally)?;
+            }
+        }
+        if append.stream.kind() == "run" { self.one_in_each_group() } else { Ok(()) }
+    }
+
+    /// Never two run in one concurrency group.
+    fn one_in_each_group(&self) -> Result<(), String> {
+        let mut running: BTreeMap<String, String> = BTreeMap::new();
+        for run in self.runs() {
+            let Some(request) = &run.request else { continue };
+            for (group, who) in in_groups(run) {
+                let who = format!("{who} of {}", request.run);
+                if let Some(other) = running.insert(group.to_lowercase(), who.clone()) {
+                    return Err(format!("{other} and {who} run in the group {group} at once"));
+                }
             }
         }
         Ok(())
@@ -258,6 +274,7 @@ fn rows_of(stream: &StreamId, state: &State) -> Vec<(String, String, Value)> {
             let whole = (project::SLOTS.to_owned(), scope, body(&view));
             deployments.chain([whole]).collect()
         }
+        State::Group(_) => Vec::new(),
         State::Repo(repo) => {
             let name = stream.parts().nth(1).unwrap_or_default();
             let commits = repo.commits.iter().map(|(commit, state)| {
@@ -267,6 +284,19 @@ fn rows_of(stream: &StreamId, state: &State) -> Vec<(String, String, Value)> {
             commits.collect()
         }
     }
+}
+
+/// What of a run is at work in which concurrency group.
+fn in_groups(run: &run::Run) -> Vec<(&str, String)> {
+    let begun = run.groups.iter().any(|group| group.phase != run::GroupPhase::Waiting);
+    let whole = run.claim.as_ref().filter(|_| run.granted && begun && run.ending().is_none());
+    let whole = whole.map(|own| (own.group.as_str(), "all".to_owned()));
+    let at_work =
+        |job: &&std::sync::Arc<run::JobRun>| job.phase.is_busy() || run.left_over.contains(&job.id);
+    let jobs = run.jobs.iter().filter(at_work).filter_map(|job| {
+        Some((job.cell.concurrency.as_ref()?.group.as_str(), job.id.to_string()))
+    });
+    whole.into_iter().chain(jobs).collect()
 }
 
 fn one_at_a_time(slot: &Slot) -> Result<(), String> {
@@ -323,7 +353,7 @@ fn ended_as_routed(slot: &Slot, number: u64, status: Status, edge: &Edge) -> Res
 fn statuses(state: &State) -> BTreeMap<u64, Status> {
     match state {
         State::Slot(slot) => slot.deployments.values().map(|d| (d.number, d.status())).collect(),
-        State::Run(_) | State::Repo(_) => BTreeMap::new(),
+        State::Run(_) | State::Repo(_) | State::Group(_) => BTreeMap::new(),
     }
 }
 
@@ -349,7 +379,7 @@ fn count_state(state: &State, tally: &mut Tally) {
             run::Phase::Cancelling => tally.count("run state", "cancelling"),
             run::Phase::Finished(ending) => tally.count("run state", ending.as_str()),
         },
-        State::Repo(_) => {}
+        State::Repo(_) | State::Group(_) => {}
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grit_control::aggregate::Command;
+use grit_control::group_stream;
 use grit_control::ports::RepoId;
 use grit_control::repo;
 use grit_ledger::StreamId;
+use grit_pipeline::concurrency::{self, Word};
 use grit_pipeline::plan::Plan;
 use grit_pipeline::run::{self, Concluded, Effect, Ending, Foreign, Outcome, Request, Selection};
 use grit_pipeline::{Conclusion, Prepared, StepOutcome, StepSpec};
@@ -74,6 +76,19 @@ impl World {
                 }
                 self.finish(id, Done::Run(Outcome::Woke(timer)));
             }
+            Effect::Claim { tenant, repo, group, holder } => {
+                let stream = group_stream(&tenant, &repo, &group.group);
+                let cancel_in_progress = group.cancel_in_progress;
+                self.ask_group(
+                    id,
+                    stream,
+                    concurrency::Command::Claim { holder, cancel_in_progress },
+                );
+            }
+            Effect::Release { tenant, repo, group, holder } => {
+                let stream = group_stream(&tenant, &repo, &group);
+                self.ask_group(id, stream, concurrency::Command::Release { holder });
+            }
             Effect::Conclude(concluded) => {
                 if self.stage_of(id) > 0 {
                     return self.finish(id, Done::Run(Outcome::Done));
@@ -82,6 +97,28 @@ impl World {
                 self.submit(stream, command, Actor::grit("run"), Asker::Call(id));
             }
         }
+    }
+
+    fn ask_group(&mut self, id: u64, stream: StreamId, command: concurrency::Command) {
+        if self.stage_of(id) > 0 {
+            return self.finish(id, Done::Run(Outcome::Done));
+        }
+        self.submit(stream, Command::Group(command), Actor::grit("run"), Asker::Call(id));
+    }
+
+    /// Tells a run what its group says; a turn that nobody takes goes to the next.
+    pub(super) fn step_group(&mut self, id: u64, effect: concurrency::Effect) {
+        let concurrency::Effect::Tell { holder, word } = effect;
+        if self.stage_of(id) > 0 {
+            let refused = self.calls.get(&id).is_some_and(|call| call.refused);
+            let answer = match word {
+                Word::Granted if refused => concurrency::Command::Release { holder },
+                _ => concurrency::Command::Done,
+            };
+            return self.finish(id, Done::Group(answer));
+        }
+        let command = Command::Run(run::Command::Group { job: holder.job, word });
+        self.submit(run_stream(holder.run), command, Actor::grit("group"), Asker::Call(id));
     }
 
     fn stage_of(&self, id: u64) -> u32 {
@@ -250,6 +287,7 @@ pub(super) fn request(run: RunId, plan: Plan, commit: CommitId, number: u64) -> 
         serves: Vec::new(),
         secrets: Default::default(),
         seal: "w0rd".to_owned(),
+        setting: run::Setting { grouped: true, ..Default::default() },
     }
 }
 
@@ -296,7 +334,15 @@ fn plan(rng: &mut Rng) -> Plan {
             job(&format!("job{n}"), &needs, none || rng.chance(8), rng)
         })
         .collect();
-    plan_of(&jobs)
+    let mut plan = plan_of(&jobs);
+    if rng.chance(30) {
+        plan.concurrency = serde_json::from_value(group("deploy", rng.chance(50))).ok();
+    }
+    plan
+}
+
+fn group(name: &str, cancel: bool) -> Value {
+    json!({"group": name, "cancel_in_progress": cancel.to_string(), "place": place()})
 }
 
 pub(super) fn plan_of(jobs: &[Value]) -> Plan {
@@ -323,6 +369,8 @@ pub(super) fn job(key: &str, needs: &[String], skipped: bool, rng: &mut Rng) -> 
     let matrix = rng.chance(30).then(
         || json!({"given": {"vectors": [["os", ["a", "b"]]], "include": null, "exclude": null}}),
     );
+    let concurrency =
+        rng.chance(30).then(|| group(&format!("shared{}", rng.below(2)), rng.chance(40)));
     let steps: Vec<Value> = (0..rng.between(1, 3)).map(|_| step(rng.chance(20))).collect();
     json!({
         "key": key, "name": null, "place": place(), "needs": needs,
@@ -330,7 +378,7 @@ pub(super) fn job(key: &str, needs: &[String], skipped: bool, rng: &mut Rng) -> 
         "matrix": matrix, "fail_fast": null, "max_parallel": null, "env": [],
         "defaults": {"shell": null, "working_directory": null}, "runs_on": ["ubuntu-latest"],
         "outputs": [], "timeout_minutes": "1", "continue_on_error": null,
-        "steps": steps, "unsupported": [],
+        "steps": steps, "unsupported": [], "concurrency": concurrency,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grit_control::aggregate::{Effect, Refusal};
 use grit_control::repo;
-use grit_pipeline::run;
+use grit_pipeline::{concurrency, run};
 use grit_rollout::slot::{self, Status};
 
 /// Something that goes wrong on purpose.
@@ -55,11 +55,12 @@ impl Fault {
 const FAULT_SHARE_MIN: u64 = 90;
 
 /// Kinds of things that are counted, and all there are of each.
-const KNOWN: [(&str, &[&str]); 8] = [
+const KNOWN: [(&str, &[&str]); 9] = [
     ("slot event", &SLOT_EVENTS),
     ("transition", &TRANSITIONS),
     ("run event", &RUN_EVENTS),
     ("repo event", &REPO_EVENTS),
+    ("group event", &GROUP_EVENTS),
     ("effect", &EFFECTS),
     ("refusal", &REFUSALS),
     ("run state", &["running", "cancelling", "success", "failure", "cancelled", "skipped"]),
@@ -120,7 +121,8 @@ const TRANSITIONS: [&str; 35] = [
 ];
 
 /// These may be missing among a few hundred seeds.
-const RARE: [(&str, &str); 4] = [
+const RARE: [(&str, &str); 5] = [
+    ("refusal", "run: not claimed"),
     ("transition", "GATED -> CANCELLED"),
     ("transition", "PAUSED -> SOAKING"),
     ("transition", "PAUSED -> SUCCEEDED"),
@@ -163,8 +165,10 @@ const SLOT_EVENTS: [&str; 33] = [
     "instances.changed",
 ];
 
-const RUN_EVENTS: [&str; 14] = [
+const RUN_EVENTS: [&str; 16] = [
     "run.planned",
+    "run.claimed",
+    "run.granted",
     "run.job_expanded",
     "run.job_skipped",
     "run.job_started",
@@ -180,6 +184,9 @@ const RUN_EVENTS: [&str; 14] = [
     "run.finished",
 ];
 
+const GROUP_EVENTS: [&str; 5] =
+    ["group.granted", "group.queued", "group.replaced", "group.superseded", "group.released"];
+
 const REPO_EVENTS: [&str; 8] = [
     "push.received",
     "commit.build_requested",
@@ -191,7 +198,10 @@ const REPO_EVENTS: [&str; 8] = [
     "promotion.made",
 ];
 
-const EFFECTS: [&str; 17] = [
+const EFFECTS: [&str; 20] = [
+    "claim",
+    "release",
+    "tell",
     "ask_gate",
     "ensure_instances",
     "run_check",
@@ -231,11 +241,14 @@ pub fn effect(effect: &Effect) -> &'static str {
             run::Effect::CleanJob { .. } => "clean_job",
             run::Effect::WakeAt { .. } => "wake_run_at",
             run::Effect::Conclude(_) => "conclude",
+            run::Effect::Claim { .. } => "claim",
+            run::Effect::Release { .. } => "release",
         },
         Effect::Repo(effect) => match effect {
             repo::Effect::Plan { .. } => "plan",
             repo::Effect::Promote { .. } => "promote",
         },
+        Effect::Group(concurrency::Effect::Tell { .. }) => "tell",
     }
 }
 
@@ -293,7 +306,12 @@ pub fn refusal(refusal: &Refusal) -> &'static str {
             run::Refusal::MissingInput { .. } => "run: missing input",
             run::Refusal::WrongInput { .. } => "run: wrong input",
             run::Refusal::TooLarge { .. } => "run: too large",
+            run::Refusal::NotClaimed(_) => "run: not claimed",
+            run::Refusal::NoApproval(_) => "run: no approval",
+            run::Refusal::Role { .. } => "run: role",
+            run::Refusal::OwnRun => "run: own run",
         },
+        Refusal::Group(refusal) => match *refusal {},
         Refusal::Repo(repo::Refusal::UnknownCommit { .. }) => "repo: unknown commit",
         Refusal::Misplaced { .. } => "misplaced",
     }

@@ -159,6 +159,52 @@ grit_diag::define_codes! {
     /// A key of an event that is not known.
     EVENT_KEY = "W0104", "a key of an event is not known",
         "The key has no effect.";
+
+    /// A value from outside in a script.
+    INJECTION = "W0110", "a value that anybody may write becomes part of a script",
+        "`${{ }}` in `run` is put into the script before the shell reads it. Titles, messages, bodies \
+         and names of branches are written by whoever opens an issue, pushes a branch or sends a \
+         pull request: with `a\";touch${IFS}pwn;#` as its name, a branch runs commands in the job.\n\
+         \n\
+         Give it as a variable, which the shell takes as it is:\n\
+         \n\
+         - env: { TITLE: \"${{ github.event.issue.title }}\" }\n\
+         \x20 run: echo \"$TITLE\"";
+
+    /// A pull request's own code, run with rights that it should not have.
+    FOREIGN_CHECKOUT = "W0111", "code of a pull request is checked out where secrets are",
+        "`pull_request_target` and `workflow_run` start in the context of the target branch: with its \
+         secrets, and a token that may write. A checkout of the pull request's own commit there \
+         lets whoever opened it run code with both.\n\
+         \n\
+         Build on `pull_request`, which has neither, and do what needs rights in a workflow that \
+         runs nothing of the pull request; or let a person approve it by an `environment`.";
+
+    /// What a pull request of a fork does not get.
+    FORK = "W0112", "a pull request from outside does not get this",
+        "Runs for pull requests of forks have a token that only reads and no id token, whatever \
+         `permissions` says, and every secret is empty. The job should do without, or say \
+         `if: github.event.pull_request.head.repo.full_name == github.repository`.";
+
+    /// A container that is none.
+    CONTAINER = "W0113", "a container is given the machine it runs on",
+        "`--privileged`, the host's process or user namespace, the engine's socket and the root of \
+         the file system give a container everything that the machine has. It runs only where the \
+         server's owner trusts the repository.";
+
+    /// A variable that steps may not set.
+    RESERVED = "W0114", "a step sets a variable that is refused",
+        "`NODE_OPTIONS`, `LD_PRELOAD` and all else that begins with `LD_`, and names that begin with \
+         `GRIT_` cannot be set through GITHUB_ENV: one step would run code in every later one, or \
+         say who is running. The step fails. Set it for the steps that need it, with `env`.";
+
+    /// Text from outside is printed where commands are read.
+    PRINTED = "W0115", "text that anybody may write is printed, and may hold commands",
+        "Lines such as `::set-output name=x::y` or `::add-mask::` in the output of a step are \
+         commands. A step that prints the text of an issue or a commit lets its author give some.\n\
+         \n\
+         Print it between `echo \"::stop-commands::$token\"` and `echo \"::$token::\"` with a token \
+         that nobody can guess, or not at all.";
 }
 
 #[cfg(test)]

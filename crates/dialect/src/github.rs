@@ -8,6 +8,7 @@ mod check;
 mod events;
 mod job;
 mod link;
+mod lint;
 mod locate;
 mod reader;
 mod runner;
@@ -21,6 +22,7 @@ use grit_pipeline::plan::Plan;
 
 pub use action::read_action;
 pub use link::{CALL_DEPTH_MAX, Called, Policy, link, link_here};
+pub use lint::lint;
 
 /// Reads a workflow; `path` is what findings call it, and its name where it has none.
 ///

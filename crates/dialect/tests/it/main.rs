@@ -3,4 +3,5 @@
 mod calling;
 mod errors;
 mod hostile;
+mod linting;
 mod plan;

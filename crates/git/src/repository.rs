@@ -8,6 +8,7 @@ use crate::GitError;
 use crate::error::{Doing, Reading};
 use crate::refs::RefWriter;
 
+mod changes;
 mod checkout;
 mod export;
 mod foreign;

@@ -30,6 +30,12 @@ impl Ui {
         self.json
     }
 
+    /// Whether what is written to stdout may be coloured: a person reads it, and wants that.
+    pub fn is_coloured(&self) -> bool {
+        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+        self.is_terminal() && std::env::var_os("NO_COLOR").is_none() && !dumb
+    }
+
     /// Whether a person sees both streams on a terminal, so that what was drawn can be drawn over.
     pub fn can_redraw(&self) -> bool {
         self.is_terminal() && !self.quiet && std::io::stderr().is_terminal()

@@ -9,6 +9,7 @@
 //! - [`schedule`]: which of the ready jobs start now.
 //! - [`builtin`]: what `uses:` means without fetching anybody's code.
 //! - [`seal`]: what a step is given that its planner does not know.
+//! - [`Annotation`]: what steps say about places in files.
 //! - [`Runner`]: what executes steps, from whoever has processes.
 //!
 //! Nothing here reads files, clocks or the environment, and no step is executed here. Text
@@ -22,6 +23,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod annotation;
 pub mod builtin;
 pub mod concurrency;
 pub mod expr;
@@ -35,4 +37,5 @@ pub mod shell;
 mod testing;
 pub mod trigger;
 
+pub use annotation::{Annotation, AnnotationLevel, Annotations, JOB_MAX, STEP_LEVEL_MAX};
 pub use port::*;

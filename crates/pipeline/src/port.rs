@@ -135,6 +135,12 @@ pub struct StepOutcome {
     /// What it wrote to `GITHUB_STATE`, for those that tidy up after it.
     #[serde(default)]
     pub state: BTreeMap<String, String>,
+    /// What it said about places in files, masked.
+    #[serde(default)]
+    pub annotations: crate::Annotations,
+    /// How long its summary is, in bytes; 0: it wrote none.
+    #[serde(default)]
+    pub summary_bytes: u64,
     /// What [`StepAction::Load`] found.
     #[serde(default)]
     pub action: Option<Box<crate::plan::ActionPlan>>,
@@ -150,6 +156,8 @@ impl StepOutcome {
             path: Vec::new(),
             duration: Duration::ZERO,
             state: BTreeMap::new(),
+            annotations: crate::Annotations::default(),
+            summary_bytes: 0,
             action: None,
         }
     }

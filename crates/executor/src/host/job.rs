@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::folder::Folder;
 use super::locked;
 use crate::text::mask::Masks;
+use crate::text::matcher::{MATCHERS_MAX, Matcher};
 
 /// Masks that the steps of a job may add; then nothing more of it is logged.
 const MASKS_MAX: usize = 1000;
@@ -18,6 +19,8 @@ pub(super) struct Job {
     pub spec: JobSpec,
     pub folder: Folder,
     masks: Mutex<MaskSet>,
+    /// Problem matchers that its steps added, for those that follow.
+    matchers: Mutex<Vec<Arc<Matcher>>>,
     /// Readers of the output of processes that outlive their step.
     pub readers: TaskTracker,
     /// Nobody will ask for that output any more.
@@ -50,6 +53,7 @@ impl Job {
             spec,
             folder,
             masks: Mutex::new(masks),
+            matchers: Mutex::default(),
             readers: TaskTracker::new(),
             over: CancellationToken::new(),
         }))
@@ -95,6 +99,29 @@ impl Job {
         let mut masks = locked(&self.masks);
         masks.is_stored = masks.added == added;
         Ok(())
+    }
+
+    /// The newest first, as the service tries them.
+    pub fn matchers(&self) -> Vec<Arc<Matcher>> {
+        locked(&self.matchers).clone()
+    }
+
+    /// `::add-matcher::`; one takes the place of another of its owner.
+    pub fn add_matchers(&self, added: Vec<Arc<Matcher>>) -> Result<(), String> {
+        let mut matchers = locked(&self.matchers);
+        for matcher in added {
+            matchers.retain(|there| !there.owner.eq_ignore_ascii_case(&matcher.owner));
+            if matchers.len() == MATCHERS_MAX {
+                return Err(format!("a job has at most {MATCHERS_MAX} of them"));
+            }
+            matchers.insert(0, matcher);
+        }
+        Ok(())
+    }
+
+    /// `::remove-matcher::`.
+    pub fn remove_matcher(&self, owner: &str) {
+        locked(&self.matchers).retain(|matcher| !matcher.owner.eq_ignore_ascii_case(owner));
     }
 
     /// Stops reading what its processes say.

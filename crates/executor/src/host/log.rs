@@ -1,23 +1,22 @@
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use grit_host::durable;
+use grit_pipeline::Annotation;
 use grit_types::{JobId, RunId};
 use tokio::io::AsyncWriteExt;
 
 use super::blocking;
 use super::job::{Job, TooManyMasks};
-use crate::text::command::{Filter, Piece};
+use super::said::{self, Kind, Said};
+use crate::text::command::{Allowed, Filter, Piece};
 use crate::text::mask::Stream;
+use crate::text::matcher::Matching;
 
 /// What one step may log; the rest is read and thrown away.
 pub const LOG_MAX_BYTES: u64 = 64 * 1024 * 1024;
-
-/// All `::set-output` of a step together.
-const OUTPUTS_BYTES_MAX: usize = 1024 * 1024;
 
 const TOO_LONG: &str = "The log is cut here: a step may log 64 MiB.";
 const TOO_MANY_MASKS: &str =
@@ -33,27 +32,8 @@ pub(super) struct Log {
     is_at_line_start: bool,
     filter: Filter,
     stream: Stream,
-    outputs: Outputs,
-}
-
-/// What was said through `::set-output`.
-#[derive(Default)]
-pub(super) struct Outputs {
-    pub values: BTreeMap<String, String>,
-    bytes: usize,
-    /// More was said than is kept.
-    pub is_too_much: bool,
-}
-
-impl Outputs {
-    fn set(&mut self, name: String, value: String) {
-        self.bytes = self.bytes.saturating_add(name.len() + value.len());
-        if self.bytes > OUTPUTS_BYTES_MAX {
-            self.is_too_much = true;
-        } else {
-            self.values.insert(name, value);
-        }
-    }
+    said: Said,
+    matching: Matching,
 }
 
 impl Log {
@@ -89,7 +69,8 @@ impl Log {
             is_at_line_start: written == 0,
             filter: Filter::default(),
             stream: Stream::default(),
-            outputs: Outputs::default(),
+            said: Said::default(),
+            matching: Matching::default(),
         })
     }
 
@@ -105,7 +86,10 @@ impl Log {
         self.pieces(pieces).await?;
         let mut masked = Vec::new();
         self.stream.finish(&self.job.masks(), &mut masked);
-        self.write(&masked).await
+        self.write(&masked).await?;
+        let last = self.matching.finish();
+        self.found(last);
+        Ok(())
     }
 
     /// What we have to say, on a line of its own; also where the log is cut, since it is little.
@@ -115,8 +99,14 @@ impl Log {
         self.append_bytes(&line).await
     }
 
-    pub fn take_outputs(&mut self) -> Outputs {
-        std::mem::take(&mut self.outputs)
+    /// From now on these commands are honoured too, and what the job's matchers match is found.
+    pub fn allow(&mut self, allowed: Allowed) {
+        self.filter = Filter::new(allowed);
+        self.matching.set(self.job.matchers());
+    }
+
+    pub fn take_said(&mut self) -> Said {
+        std::mem::take(&mut self.said)
     }
 
     pub async fn sync(&mut self) -> io::Result<()> {
@@ -136,8 +126,20 @@ impl Log {
                         break;
                     }
                 },
-                Piece::SetOutput { name, value } => {
-                    self.outputs.set(name, value);
+                Piece::SetOutput { name, value } => self.said.set(Kind::Output, name, value),
+                Piece::SaveState { name, value } => self.said.set(Kind::State, name, value),
+                Piece::SetEnv { name, value } => self.said.set(Kind::Env, name, value),
+                Piece::AddPath(folder) => self.said.add_path(folder),
+                Piece::Disabled(command) => self.said.disabled(command),
+                Piece::Annotate(annotation) => self.annotate(*annotation),
+                Piece::AddMatcher(file) => {
+                    self.write(&std::mem::take(&mut masked)).await?;
+                    self.add_matchers(file).await?;
+                }
+                Piece::RemoveMatcher(owner) => {
+                    self.write(&std::mem::take(&mut masked)).await?;
+                    self.job.remove_matcher(&owner);
+                    self.matching.set(self.job.matchers());
                 }
             }
         }
@@ -148,7 +150,43 @@ impl Log {
         Ok(())
     }
 
+    /// What a command says of a place.
+    fn annotate(&mut self, mut annotation: Annotation) {
+        let workspace = self.job.folder.workspace();
+        let file = annotation.file.take();
+        annotation.file = file.and_then(|file| said::file_of(&workspace, &file, None, false));
+        self.said.annotate(annotation, &self.job.masks());
+    }
+
+    /// What matchers found in lines that are masked already.
+    fn found(&mut self, found: impl IntoIterator<Item = (Annotation, Option<String>)>) {
+        let workspace = self.job.folder.workspace();
+        for (mut annotation, from) in found {
+            // Looking for files of what is only counted would be in vain.
+            if self.said.annotations.has_room(annotation.level) {
+                let file = annotation.file.take();
+                annotation.file =
+                    file.and_then(|file| said::file_of(&workspace, &file, from.as_deref(), true));
+            }
+            self.said.annotate(annotation, &self.job.masks());
+        }
+    }
+
+    async fn add_matchers(&mut self, file: String) -> io::Result<()> {
+        let workspace = self.job.folder.workspace();
+        let read = blocking(move || said::matchers(&workspace, &file)).await;
+        match read.and_then(|matchers| self.job.add_matchers(matchers)) {
+            Ok(()) => {
+                self.matching.set(self.job.matchers());
+                Ok(())
+            }
+            Err(why) => self.line(&format!("Problem matchers are not used: {why}")).await,
+        }
+    }
+
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let found = self.matching.push(bytes);
+        self.found(found);
         if self.is_cut || bytes.is_empty() {
             return Ok(());
         }
@@ -258,7 +296,35 @@ mod tests {
         log.output_ends().await.unwrap();
         log.line("s3cret hush").await.unwrap();
         assert_eq!(text(folder.path()), "a *** hush\n***\n*** ***\n");
-        assert_eq!(log.take_outputs().values, [("x".to_owned(), "1".to_owned())].into());
+        assert_eq!(log.take_said().outputs, [("x".to_owned(), "1".to_owned())].into());
+    }
+
+    #[tokio::test]
+    async fn annotations_are_masked_before_they_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = log(folder.path()).await;
+        log.allow(Allowed::default());
+        let matcher = r#"{"problemMatcher": [{"owner": "o", "pattern": [
+            {"regexp": "^bad: (.*)$", "message": 1}]}]}"#;
+        std::fs::create_dir_all(log.job.folder.workspace()).unwrap();
+        std::fs::write(log.job.folder.workspace().join("m.json"), matcher).unwrap();
+        let said = "::error file=s3cret.rs,title=a s3cret::the s3cret is s3cret\n\
+                    bad: not yet\n::add-matcher::m.json\nbad: s3c";
+        for chunk in [said, "ret\n::remove-matcher owner=o::\nbad: no more\n"] {
+            log.output(chunk.as_bytes()).await.unwrap();
+        }
+        log.output_ends().await.unwrap();
+        let said = log.take_said();
+        let texts: Vec<String> = said
+            .annotations
+            .kept
+            .iter()
+            .map(|annotation| {
+                format!("{:?} {:?} {}", annotation.file, annotation.title, annotation.message)
+            })
+            .collect();
+        assert_eq!(texts, ["Some(\"***.rs\") Some(\"a ***\") the *** is ***", "None None ***",]);
+        assert!(!text(folder.path()).contains("s3cret"));
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod folder;
 mod job;
 mod log;
 mod process;
+mod said;
 mod script;
 mod step;
 mod sweeping;

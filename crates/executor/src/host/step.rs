@@ -20,6 +20,7 @@ use super::{
     NOT_PREPARED, Shared, action, blocking, cache, checkout, failed, locked, script, sweeping,
     tool, unseal,
 };
+use crate::text::command::Allowed;
 use crate::text::files;
 
 /// What a step may write to each of its files.
@@ -28,7 +29,8 @@ const FILE_MAX_BYTES: u64 = 1024 * 1024;
 /// Outputs, variables and folders of one step together, as JSON: they become part of an event.
 const OUTCOME_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-const TOO_MUCH_SAID: &str = "The step fails: it set outputs of more than 1 MiB by `::set-output`.";
+const TOO_MUCH_SAID: &str =
+    "The step fails: it set values of more than 1 MiB by commands such as `::set-output`.";
 const TOO_MUCH_WRITTEN: &str =
     "The step fails: its outputs and variables are more than 2 MiB together.";
 
@@ -146,7 +148,8 @@ impl Step {
         job.hide(&secrets);
         job.hide(&named);
         let log = Log::create(job.clone(), self.log_path()).await;
-        let log = log.map_err(|error| self.failed(error))?;
+        let mut log = log.map_err(|error| self.failed(error))?;
+        log.allow(self.allowed(&named));
         let (spec, word) = (self.spec.clone(), job.spec.seal.clone());
         let workspace = job.folder.workspace();
         let filled = blocking(move || unseal::step(spec, &word, &named, &workspace)).await;
@@ -164,6 +167,18 @@ impl Step {
             cancel: self.cancel.clone(),
             deadline: Instant::now().checked_add(self.spec.timeout),
         })
+    }
+
+    /// As the service has it: a secret or a variable of these names.
+    fn allowed(&self, named: &BTreeMap<String, String>) -> Allowed {
+        let is = |name: &str, value: &str| {
+            let found = self.spec.env.get(name).or_else(|| named.get(name));
+            found.is_some_and(|found| found.eq_ignore_ascii_case(value))
+        };
+        Allowed {
+            debug: is("ACTIONS_STEP_DEBUG", "true") || is("RUNNER_DEBUG", "1"),
+            unsecure: is("ACTIONS_ALLOW_UNSECURE_COMMANDS", "true"),
+        }
     }
 
     /// We failed, not the step. With all of it ended it may be asked for once more, unless it had
@@ -283,15 +298,21 @@ impl Attempt {
     async fn gather(&self, conclusion: Conclusion) -> Result<StepOutcome, RunnerError> {
         let files = self.job.folder.step(self.spec.index);
         let mut written = blocking(move || Written::read(&files)).await;
-        let said = self.log.lock().await.take_outputs();
+        let mut said = self.log.lock().await.take_said();
         if said.is_too_much {
             written.refusals.push(TOO_MUCH_SAID.to_owned());
         }
+        let refused = said.refusals.iter().map(|why| format!("The step fails: {why}."));
+        written.refusals.extend(refused);
         let mut outcome = StepOutcome::of(conclusion);
-        outcome.outputs = said.values;
+        outcome.outputs = said.outputs;
         outcome.outputs.append(&mut written.outputs);
-        (outcome.env, outcome.path) = (written.env, written.path);
-        outcome.state = written.state;
+        (outcome.env, outcome.path) = (said.env, said.path);
+        outcome.env.append(&mut written.env);
+        outcome.path.append(&mut written.path);
+        outcome.state = std::mem::take(&mut said.state);
+        outcome.state.append(&mut written.state);
+        outcome.annotations = said.annotations;
         if serde_json::to_vec(&outcome).is_ok_and(|bytes| bytes.len() > OUTCOME_BYTES_MAX) {
             outcome = StepOutcome::of(outcome.conclusion);
             written.refusals.push(TOO_MUCH_WRITTEN.to_owned());
@@ -302,21 +323,22 @@ impl Attempt {
         if !written.refusals.is_empty() && outcome.conclusion == Conclusion::Exited(0) {
             outcome.conclusion = Conclusion::Exited(1);
         }
-        self.store().await?;
+        outcome.summary_bytes = self.store().await?;
         Ok(outcome)
     }
 
-    /// What must be there when the outcome is known.
-    async fn store(&self) -> Result<(), RunnerError> {
+    /// What must be there when the outcome is known; answers how long the summary is.
+    async fn store(&self) -> Result<u64, RunnerError> {
         let (job, index) = (self.job.clone(), self.spec.index);
         let logs = self.shared.config.logs.clone();
         let stored = blocking(move || {
             job.store_masks()?;
             store_summary(&job, &logs, index)
         });
-        stored.await.map_err(|error| failed(self.action(), error))?;
+        let summary = stored.await.map_err(|error| failed(self.action(), error))?;
         let synced = self.log.lock().await.sync().await;
-        synced.map_err(|error| failed(self.action(), error))
+        synced.map_err(|error| failed(self.action(), error))?;
+        Ok(summary)
     }
 }
 
@@ -367,14 +389,15 @@ pub(super) fn what(step: &StepSpec) -> String {
 
 /// Keeps the summary as the log is kept. One that cannot be read or is too long is none: it fails
 /// no step.
-fn store_summary(job: &Job, logs: &Path, index: u32) -> io::Result<()> {
+fn store_summary(job: &Job, logs: &Path, index: u32) -> io::Result<u64> {
     let written = read_bounded(&job.folder.step(index).join("summary"), FILE_MAX_BYTES);
     let summary = written.ok().flatten().unwrap_or_default();
     if summary.is_empty() || summary.len() as u64 > FILE_MAX_BYTES {
-        return Ok(());
+        return Ok(0);
     }
     let path = log::summary_path(logs, job.spec.run, job.spec.job, index);
-    durable::write(&path, &job.masks().apply(&summary))
+    let masked = job.masks().apply(&summary);
+    durable::write(&path, &masked).map(|()| masked.len() as u64)
 }
 
 /// Empty, whatever an attempt that never started left. An earlier step may have removed anything.

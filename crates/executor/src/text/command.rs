@@ -1,10 +1,13 @@
 //! Workflow commands: lines such as `::add-mask::VALUE` among a step's output.
 //!
-//! Source: GitHub's "Workflow commands for GitHub Actions". Honoured are `add-mask`, `set-output`
-//! and `stop-commands`; those lines are taken out. Every other one is text like any other.
+//! Source: GitHub's "Workflow commands for GitHub Actions". Lines that are honoured are taken out;
+//! annotations, groups and what is said for debugging stand in the log as `##[error]` and the like,
+//! as in the service's own. Every other line is text like any other.
 
 use std::io::BufRead as _;
 use std::mem;
+
+use grit_pipeline::{Annotation, AnnotationLevel};
 
 /// A longer line is text, whatever it begins with.
 const LINE_MAX: usize = 64 * 1024;
@@ -14,7 +17,35 @@ const LINE_MAX: usize = 64 * 1024;
 pub(crate) enum Piece {
     Text(Vec<u8>),
     AddMask(String),
-    SetOutput { name: String, value: String },
+    SetOutput {
+        name: String,
+        value: String,
+    },
+    SaveState {
+        name: String,
+        value: String,
+    },
+    SetEnv {
+        name: String,
+        value: String,
+    },
+    AddPath(String),
+    Annotate(Box<Annotation>),
+    /// The file of problem matchers.
+    AddMatcher(String),
+    /// The owner of one.
+    RemoveMatcher(String),
+    /// A command that is switched off.
+    Disabled(&'static str),
+}
+
+/// What is honoured beyond the usual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Allowed {
+    /// What is said for debugging is shown (`ACTIONS_STEP_DEBUG`).
+    pub debug: bool,
+    /// `set-env` and `add-path` (`ACTIONS_ALLOW_UNSECURE_COMMANDS`).
+    pub unsecure: bool,
 }
 
 /// Takes commands out of a stream. Text is passed on at once, unless its line may be a command yet.
@@ -26,9 +57,16 @@ pub(crate) struct Filter {
     is_text: bool,
     /// What must be said before commands are commands again.
     resume: Option<String>,
+    /// Commands are shown, too.
+    echo: bool,
+    allowed: Allowed,
 }
 
 impl Filter {
+    pub fn new(allowed: Allowed) -> Self {
+        Self { echo: allowed.debug, allowed, ..Self::default() }
+    }
+
     pub fn push(&mut self, mut bytes: &[u8]) -> Vec<Piece> {
         let mut pieces = Pieces::default();
         while !bytes.is_empty() {
@@ -82,20 +120,66 @@ impl Filter {
             self.resume.take_if(|_| resumed);
             return resumed;
         }
+        let echo = self.echo;
+        let data = || unescape(parsed.data);
         match parsed.name {
-            "add-mask" => pieces.0.push(Piece::AddMask(unescape(parsed.data))),
-            "set-output" => match parsed.property("name") {
-                Some(name) if !name.is_empty() => {
-                    pieces.0.push(Piece::SetOutput { name, value: unescape(parsed.data) });
+            "add-mask" => {
+                pieces.0.push(Piece::AddMask(data()));
+                return true;
+            }
+            "error" | "warning" | "notice" => {
+                let Some(level) = AnnotationLevel::named(parsed.name) else { return false };
+                pieces.marked(parsed.name, &data());
+                pieces.0.push(Piece::Annotate(Box::new(parsed.annotation(level))));
+                return true;
+            }
+            "group" | "endgroup" => {
+                pieces.marked(parsed.name, &data());
+                return true;
+            }
+            "debug" => {
+                if self.allowed.debug {
+                    pieces.marked("debug", &data());
                 }
+                return true;
+            }
+            "echo" => match parsed.data.trim().to_ascii_lowercase().as_str() {
+                "on" => self.echo = true,
+                "off" => self.echo = false,
                 _ => return false,
+            },
+            "set-output" | "save-state" | "set-env" => {
+                let Some(piece) = self.named(parsed) else { return false };
+                pieces.0.push(piece);
+            }
+            "add-path" if self.allowed.unsecure => pieces.0.push(Piece::AddPath(data())),
+            "add-path" => pieces.0.push(Piece::Disabled("add-path")),
+            "add-matcher" if !parsed.data.is_empty() => pieces.0.push(Piece::AddMatcher(data())),
+            "remove-matcher" => match parsed.property("owner") {
+                Some(owner) => pieces.0.push(Piece::RemoveMatcher(owner)),
+                None => return false,
             },
             "stop-commands" if !parsed.data.is_empty() => {
                 self.resume = Some(parsed.data.to_owned());
             }
             _ => return false,
         }
+        if echo {
+            pieces.text(format!("{}\n", parsed.line).as_bytes());
+        }
         true
+    }
+
+    /// A command that gives a name a value.
+    fn named(&self, parsed: &Parsed<'_>) -> Option<Piece> {
+        let name = parsed.property("name").filter(|name| !name.is_empty())?;
+        let value = unescape(parsed.data);
+        Some(match parsed.name {
+            "set-output" => Piece::SetOutput { name, value },
+            "save-state" => Piece::SaveState { name, value },
+            _ if self.allowed.unsecure => Piece::SetEnv { name, value },
+            _ => Piece::Disabled("set-env"),
+        })
     }
 }
 
@@ -109,6 +193,11 @@ impl Pieces {
             _ => self.0.push(Piece::Text(bytes.to_owned())),
         }
     }
+
+    /// A line as the service's log marks it.
+    fn marked(&mut self, mark: &str, text: &str) {
+        self.text(format!("##[{mark}]{text}\n").as_bytes());
+    }
 }
 
 fn may_be_command(line: &[u8]) -> bool {
@@ -118,6 +207,7 @@ fn may_be_command(line: &[u8]) -> bool {
 
 /// `::NAME KEY=VALUE,KEY=VALUE::DATA`.
 struct Parsed<'l> {
+    line: &'l str,
     name: &'l str,
     properties: &'l str,
     data: &'l str,
@@ -129,13 +219,26 @@ impl<'l> Parsed<'l> {
         let line = line.strip_suffix('\r').unwrap_or(line);
         let (head, data) = line.trim_start().strip_prefix("::")?.split_once("::")?;
         let (name, properties) = head.split_once(' ').unwrap_or((head, ""));
-        (!name.is_empty()).then_some(Self { name, properties, data })
+        (!name.is_empty()).then_some(Self { line, name, properties, data })
     }
 
     fn property(&self, wanted: &str) -> Option<String> {
         let mut pairs = self.properties.split(',').filter_map(|pair| pair.trim().split_once('='));
         let value = pairs.find_map(|(name, value)| (name == wanted).then_some(value))?;
         Some(unescape(&value.replace("%3A", ":").replace("%2C", ",")))
+    }
+
+    fn annotation(&self, level: AnnotationLevel) -> Annotation {
+        let text = |name: &str| self.property(name).filter(|value| !value.is_empty());
+        let number = |name: &str| text(name).and_then(|value| value.trim().parse().ok());
+        let mut annotation = Annotation::new(level, unescape(self.data));
+        annotation.title = text("title");
+        annotation.file = text("file");
+        annotation.line = number("line");
+        annotation.end_line = number("endLine");
+        annotation.column = number("col");
+        annotation.end_column = number("endColumn");
+        annotation
     }
 }
 
@@ -186,7 +289,7 @@ mod tests {
 
     #[test]
     fn leaves_the_rest_as_it_is() {
-        for plain in ["::", "::error::x\n", ":: ::\n", "a ::add-mask::x\n", "::set-output::v\n"] {
+        for plain in ["::", "::errors::x\n", ":: ::\n", "a ::add-mask::x\n", "::set-output::v\n"] {
             assert_eq!(pieces(&[plain.as_bytes()]), [text(plain)], "{plain}");
         }
     }
@@ -195,6 +298,51 @@ mod tests {
     fn stops_until_resumed() {
         let output = b"::stop-commands::tok\n::add-mask::x\n::tok::\n::add-mask::y\n";
         assert_eq!(pieces(&[output]), [text("::add-mask::x\n"), Piece::AddMask("y".into())]);
+    }
+
+    #[test]
+    fn annotations_know_their_place_and_are_marked_in_the_log() {
+        let output =
+            b"::warning file=a%2Cb.rs,line=3,endLine=4,col=7,title=T%3A 1::one%0Atwo\n::error::x";
+        let found = pieces(&[output]);
+        assert_eq!(found[0], text("##[warning]one\ntwo\n"));
+        let Piece::Annotate(annotation) = &found[1] else { panic!("{found:?}") };
+        assert_eq!(annotation.place(), "a,b.rs:3:7");
+        assert_eq!(annotation.title.as_deref(), Some("T: 1"));
+        assert_eq!((annotation.end_line, annotation.end_column), (Some(4), None));
+        assert_eq!(annotation.message, "one\ntwo");
+        assert_eq!(found[2], text("##[error]x\n"));
+    }
+
+    #[test]
+    fn debugging_and_echo_are_shown_when_asked_for() {
+        let output = b"::debug::d\n::group::g\n::endgroup::\n::echo::on\n::set-output name=a::1\n::add-mask::m\n";
+        let of = |allowed| {
+            let mut filter = Filter::new(allowed);
+            let pieces = filter.push(output).into_iter();
+            let texts = pieces.filter_map(|piece| match piece {
+                Piece::Text(text) => Some(String::from_utf8(text).unwrap()),
+                _ => None,
+            });
+            texts.collect::<String>()
+        };
+        let quiet = "##[group]g\n##[endgroup]\n::set-output name=a::1\n";
+        assert_eq!(of(Allowed::default()), quiet);
+        let debug = Allowed { debug: true, unsecure: false };
+        assert_eq!(
+            of(debug),
+            "##[debug]d\n##[group]g\n##[endgroup]\n::echo::on\n::set-output name=a::1\n"
+        );
+    }
+
+    #[test]
+    fn what_was_switched_off_is_off_unless_it_is_allowed() {
+        let output = b"::set-env name=A::1\n::add-path::/x\n::save-state name=s::v\n";
+        let of = |unsecure| Filter::new(Allowed { debug: false, unsecure }).push(output);
+        let state = Piece::SaveState { name: "s".into(), value: "v".into() };
+        assert_eq!(of(false)[..2], [Piece::Disabled("set-env"), Piece::Disabled("add-path")]);
+        let env = Piece::SetEnv { name: "A".into(), value: "1".into() };
+        assert_eq!(of(true), [env, Piece::AddPath("/x".into()), state]);
     }
 
     #[test]

@@ -39,7 +39,10 @@ pub(crate) fn entries(bytes: &[u8]) -> Result<Vec<(String, String)>, Malformed> 
 pub(crate) fn variables(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
     let entries = entries(bytes).map_err(|malformed| malformed.to_string())?;
     match entries.iter().find(|(name, _)| is_reserved(name)) {
-        Some((name, _)) => Err(format!("`{name}` may not be set by a step")),
+        Some((name, _)) => Err(format!(
+            "`{name}` may not be set by a step: it would run code in every later one, or say who is \
+             running"
+        )),
         None => Ok(entries),
     }
 }
@@ -51,11 +54,11 @@ pub(crate) fn folders(bytes: &[u8]) -> Result<Vec<String>, Malformed> {
     Ok(lines.map(str::to_owned).collect())
 }
 
-/// Names that say who is running, and names by which one step would run code in all later ones.
-fn is_reserved(name: &str) -> bool {
-    let prefixes = ["GITHUB_", "RUNNER_", "GRIT_"];
-    prefixes.iter().any(|prefix| name.starts_with(prefix))
-        || matches!(name, "NODE_OPTIONS" | "LD_PRELOAD" | "BASH_ENV")
+/// What the service refuses, `NODE_OPTIONS`, and beyond it what the loader of every program reads,
+/// and our own. `PATH` and `BASH_ENV` may be set there, and so may they here; the service's own
+/// variables (`GITHUB_SHA`) are given anew to every step, whatever is written.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    name.starts_with("LD_") || name.starts_with("GRIT_") || name == "NODE_OPTIONS"
 }
 
 fn entry(line: &str, lines: &mut Lines<'_>) -> Result<(String, String), Malformed> {
@@ -167,14 +170,15 @@ mod tests {
 
     #[test]
     fn reserved_names_are_refused() {
-        for name in
-            ["GITHUB_SHA", "RUNNER_OS", "GRIT_TOKEN", "NODE_OPTIONS", "LD_PRELOAD", "BASH_ENV"]
-        {
+        for name in ["GRIT_TOKEN", "NODE_OPTIONS", "LD_PRELOAD", "LD_LIBRARY_PATH"] {
             let refusal = variables(format!("{name}=x").as_bytes()).unwrap_err();
-            assert_eq!(refusal, format!("`{name}` may not be set by a step"));
+            assert!(
+                refusal.starts_with(&format!("`{name}` may not be set by a step: ")),
+                "{refusal}"
+            );
         }
-        let fine = variables(b"LD_LIBRARY_PATH=/x\ngithub_x=1\nCI=false").unwrap();
-        assert_eq!(fine.len(), 3);
+        let fine = variables(b"PATH=/x\nBASH_ENV=/y\nGITHUB_X=1\nCI=false").unwrap();
+        assert_eq!(fine.len(), 4);
     }
 
     #[test]

@@ -4,3 +4,4 @@ pub(crate) mod command;
 pub(crate) mod files;
 pub(crate) mod glob;
 pub(crate) mod mask;
+pub(crate) mod matcher;

@@ -3,6 +3,7 @@ mod contract;
 mod ending;
 mod ground;
 mod logging;
+mod misbehaving;
 mod recovering;
 mod scripts;
 mod world;

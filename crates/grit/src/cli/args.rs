@@ -32,8 +32,10 @@ pub enum Verb {
     Demo(Demo),
     /// Write a commented grit.yaml for this repository
     Init(Init),
-    /// Run the repository's pipelines, here
-    Run(Run),
+    /// Run here what a push of the current branch would, or what is asked for
+    Run(super::run::args::Run),
+    /// The workflows as they are written: what is wrong, what starts what
+    Pipeline(super::pipeline::args::Pipeline),
     /// Start the control process and the edge for this repository; a push deploys
     Up(Up),
     /// Run a control process on a data folder; the edge and the instances outlive it
@@ -131,46 +133,6 @@ pub struct Init {
     pub example: Option<String>,
     /// Where; else here
     pub folder: Option<PathBuf>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct Run {
-    /// Only these jobs, and what they need
-    #[arg(long = "job", short, value_name = "JOB")]
-    pub jobs: Vec<String>,
-    /// Only this workflow file
-    #[arg(long, short = 'W', value_name = "FILE")]
-    pub workflow: Option<String>,
-    /// Only the combinations of a matrix that have this value
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub matrix: Vec<String>,
-    /// Show the plan, and run nothing
-    #[arg(long)]
-    pub plan: bool,
-    /// A run that fails opens or updates an issue, with the end of its log, and sends it
-    #[arg(long, conflicts_with = "plan")]
-    pub report: bool,
-    /// How many jobs at once
-    #[arg(long, default_value_t = 2)]
-    pub slots: u32,
-    /// Only what this event starts: its name, or a file {"event", "ref", "payload", "inputs", "changed"}
-    #[arg(long, value_name = "NAME|FILE")]
-    pub event: Option<String>,
-    /// An input of a start by hand (`workflow_dispatch`)
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub input: Vec<String>,
-    /// Secrets for expressions, a line NAME=VALUE for each
-    #[arg(long, value_name = "FILE")]
-    pub secrets: Option<PathBuf>,
-    /// What `vars` holds, a line NAME=VALUE for each
-    #[arg(long, value_name = "FILE")]
-    pub vars: Option<PathBuf>,
-    /// Keep the logs of all steps here, as RUN/JOB/STEP.log
-    #[arg(long, value_name = "FOLDER")]
-    pub logs: Option<PathBuf>,
-    /// This machine runs jobs for this label of `runs-on`, whatever system it names
-    #[arg(long, value_name = "LABEL")]
-    pub here: Vec<String>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

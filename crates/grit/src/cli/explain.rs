@@ -1,4 +1,5 @@
 use clap::Parser;
+use grit_diag::Code;
 use grit_diag::code::explain_in;
 use serde_json::json;
 
@@ -8,20 +9,25 @@ use crate::ui::Ui;
 
 /// Says what a code in a message means.
 pub fn run(options: &Explain, ui: &Ui) -> Result<Exit, Failure> {
-    let tables = [
-        grit_diag::codes::ALL,
-        grit_dialect::codes::ALL,
-        grit_rollout::config::codes::ALL,
-        grit_issues::template::codes::ALL,
-    ];
     let wanted = options.code.to_ascii_uppercase();
-    let code = explain_in(&tables, &wanted).ok_or_else(|| {
+    let code = code(&wanted).ok_or_else(|| {
         Failure::new(Exit::NotFound, "not_found", format!("there is no code `{wanted}`"))
             .hint("codes stand in brackets in messages: `error[E0201]`")
     })?;
     let data = json!({ "code": code.id, "title": code.title, "explanation": code.explanation });
     ui.data(&data, |_| format!("{}: {}\n\n{}\n", code.id, code.title, code.explanation));
     Ok(Exit::Done)
+}
+
+/// The code of that id.
+pub fn code(id: &str) -> Option<&'static Code> {
+    let tables = [
+        grit_diag::codes::ALL,
+        grit_dialect::codes::ALL,
+        grit_rollout::config::codes::ALL,
+        grit_issues::template::codes::ALL,
+    ];
+    explain_in(&tables, id)
 }
 
 /// The JSON Schema of `grit.yaml`, as it is.

@@ -20,6 +20,7 @@ mod lock;
 mod log;
 mod logs;
 mod named;
+mod pipeline;
 mod place;
 mod rollback;
 mod rollout;
@@ -119,6 +120,7 @@ async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure
     match verb {
         Verb::Init(options) => init::run(&options, place, ui),
         Verb::Run(options) => run::run(&options, place, ui).await,
+        Verb::Pipeline(options) => pipeline::run(&options, place, ui),
         Verb::Up(options) => up::up(&options, place, ui).await,
         Verb::Serve(options) => up::serve(&options, place, ui).await,
         Verb::Edge(options) => edge::run(&options, place),

@@ -1,185 +1,275 @@
+pub mod args;
+mod begin;
+mod clean;
 mod given;
+mod hook;
+mod live;
 mod report;
+mod shell;
+mod show;
+mod told;
+mod wanted;
+mod watch;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use grit_control::aggregate::Command;
 use grit_control::reactor::{self, Submission, SubmitError};
 use grit_control::view::RunView;
 use grit_control::{RunCarrier, run_stream};
-use grit_executor::HostRunner;
+use grit_executor::{DummyRunner, HostRunner};
 use grit_git::Repository;
 use grit_ledger::{Journal, MemoryJournal, RowQuery};
-use grit_pipeline::plan::Plan;
-use grit_pipeline::run::{
-    Command as RunCommand, Ending, Foreign, JobView, Request, Selection, Setting,
-};
+use grit_pipeline::Runner;
+use grit_pipeline::run::{Command as RunCommand, Ending, Foreign, Request, Selection, Setting};
 use grit_types::{Clock, CommitId, RunId, Tenant};
 
-use super::args::Run;
-use super::files::{self, Files, WORKFLOWS};
 use super::place::{Place, git_failure, git_is_there};
 use super::signals::Signals;
 use crate::compose::{OsEntropy, SystemClock, job_env, open_local};
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
-use given::Given;
+use args::Run;
+use begin::Begin;
+use told::Teller;
+use wanted::Chosen;
+
+pub use show::plans as show_plans;
+pub use wanted::{Wanted, wanted};
 
 /// Bytes of a log that are read at once.
 const LOG_BYTES: usize = 64 << 10;
 
+/// How often what stands on a terminal is drawn anew.
+const TICK: Duration = Duration::from_secs(1);
+
 /// Runs the pipelines of the current commit on this machine; no server is needed.
 pub async fn run(options: &Run, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let repository = place.repository()?;
+    if let Some(stage) = &options.hook {
+        return hook::run(options, stage, place, ui).await;
+    }
+    if options.watch {
+        return watch::run(options, place, ui).await;
+    }
+    let mut stop = Stop { signals: Signals::listen()?, seen: 0 };
+    once(options, place, &mut stop, ui).await
+}
+
+/// What HEAD stands on.
+pub fn head(repository: &Repository) -> Result<CommitId, Failure> {
     let head = repository.head().map_err(|error| git_failure(&error))?;
-    let commit = head.commit.ok_or_else(|| {
+    head.commit.ok_or_else(|| {
         Failure::environment("the repository has no commit yet").hint("`git commit` makes one")
-    })?;
-    let mut files = files(&repository, &commit, options, ui)?;
-    let given = Given::read(options, head.branch.clone())?;
-    files.plans.retain(|plan| given.starts(plan));
+    })
+}
+
+/// One time.
+async fn once(options: &Run, place: &Place, stop: &mut Stop, ui: &Ui) -> Result<Exit, Failure> {
+    let repository = place.repository()?;
+    let commit = match options.uncommitted || options.watch {
+        true => watch::snapshot(&repository)?,
+        false => head(&repository)?,
+    };
+    let mut wanted = wanted(&options.what, &repository, &commit, ui)?;
     if options.plan {
-        ui.data(&files.plans, |plans| {
-            let text = serde_json::to_string_pretty(plans).unwrap_or_default();
-            format!("{text}\n")
-        });
+        show::plans(&wanted.plans, ui);
         return Ok(Exit::Done);
     }
+    if options.list || options.graph {
+        show::jobs(&wanted.plans, options.graph, ui);
+        return Ok(Exit::Done);
+    }
+    let begin = Begin::find(options, &mut wanted.chosen)?;
     git_is_there()?;
-    let mut stop = Stop { signals: Signals::listen()?, seen: 0 };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let folder = tempfile::Builder::new().prefix("grit-run-").tempdir();
-    let folder = folder.map_err(|error| Failure::because("no temporary folder", &error))?;
-    let logs = options.logs.clone().unwrap_or_else(|| folder.path().join("logs"));
-    let secrets = given.secrets.clone();
-    let runner = open_local(folder.path(), &logs, repository, secrets, clock.clone()).await?;
-    let mut views = Vec::new();
-    for plan in files.plans {
-        let mut request = request(place, options, plan, &commit, &given, &*clock)?;
-        // What jobs publish is theirs to find again, and goes with the run.
-        request.env = job_env(None, &folder.path().join("blobs"));
-        views.push(one(request, runner.clone(), clock.clone(), &mut stop, ui).await?);
-        if stop.seen > 0 {
-            break;
-        }
+    let session = Session { options, place, commit, wanted: &wanted, begin, clock, ui };
+    if options.dry_run {
+        return session.dry(stop).await;
     }
-    let failed = views.iter().any(|view| view.status != Ending::Success.as_str());
-    if options.report && stop.seen == 0 {
-        report::failures(&views, &runner, &files.issues, place, ui).await;
-    }
-    ui.data(&views, |views| views.iter().map(summary).collect());
-    Ok(match (stop.seen, failed) {
-        (0, false) => Exit::Done,
-        (0, true) => Exit::Failed,
-        _ => Exit::Interrupted,
-    })
+    session.all(repository, stop).await
 }
 
-/// What is wanted of the commit's files; what is wrong with a file stops all of it before anything starts.
-fn files(
-    repository: &Repository,
-    commit: &CommitId,
-    options: &Run,
-    ui: &Ui,
-) -> Result<Files, Failure> {
-    let files = files::read(repository, commit, options.workflow.as_deref())?;
-    if let Some(refusal) = files.refusal(repository) {
-        return Err(refusal);
-    }
-    for warning in &files.warnings {
-        ui.status(warning);
-    }
-    if files.plans.is_empty() {
-        let message = match &options.workflow {
-            Some(name) => format!("no workflow of the current commit ends with `{name}`"),
-            None => format!("no pipeline in {WORKFLOWS} of the current commit"),
-        };
-        return Err(Failure::new(Exit::NotFound, "no_pipeline", message).hint(
-            "commit a workflow file; `grit init --example shop` makes a repository with one",
-        ));
-    }
-    Ok(files)
-}
-
-fn request(
-    place: &Place,
-    options: &Run,
-    plan: Plan,
-    commit: &CommitId,
-    given: &Given,
-    clock: &dyn Clock,
-) -> Result<Request, Failure> {
-    let usage = |message: String| Failure::new(Exit::Usage, "usage", message);
-    let jobs: Result<Vec<_>, _> = options.jobs.iter().map(|job| job.parse()).collect();
-    let jobs = jobs.map_err(|error: grit_pipeline::plan::JobKeyError| usage(error.to_string()))?;
-    let matrix = given::pairs("--matrix", &options.matrix)?;
-    Ok(Request {
-        run: RunId::new(clock.now(), &OsEntropy),
-        tenant: Tenant::local(),
-        repo: place.repo_name()?,
-        number: 1,
-        plan,
-        event: given.occurrence.event.clone(),
-        commit: commit.clone(),
-        ref_name: given.occurrence.ref_name.clone(),
-        actor: place.actor().principal,
-        inputs: given.inputs.clone(),
-        payload: given.payload.clone(),
-        vars: given.vars.clone(),
-        env: BTreeMap::new(),
-        slots: options.slots,
-        only: Selection { jobs, matrix },
-        os: "Linux".to_owned(),
-        foreign: Foreign::Skip,
-        serves: options.here.clone(),
-        secrets: given.secrets.keys().cloned().collect(),
-        seal: given::word(&OsEntropy),
-        setting: Setting { grouped: true, ..Setting::default() },
-    })
-}
-
-/// Runs one plan to its end, and tells each step as it ends.
-async fn one(
-    request: Request,
-    runner: Arc<HostRunner>,
+/// What all runs of a command have in common.
+struct Session<'a> {
+    options: &'a Run,
+    place: &'a Place,
+    commit: CommitId,
+    wanted: &'a Wanted,
+    begin: Begin,
     clock: Arc<dyn Clock>,
-    stop: &mut Stop,
-    ui: &Ui,
-) -> Result<RunView, Failure> {
-    let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
-    let (own, at) = (runner.clone(), clock.clone());
-    let carrier = move |handle| -> Arc<dyn reactor::Carrier> { RunCarrier::new(own, at, handle) };
-    let (handle, reactor) = reactor::start(Tenant::local(), journal.clone(), clock, carrier);
-    let run = request.run;
-    let submission = Submission {
-        stream: run_stream(run),
-        command: Command::Run(RunCommand::Plan(Arc::new(request))),
-        actor: grit_types::Actor::grit("run"),
-    };
-    handle.submit(submission).await.map_err(|error| refused(&error))?;
-    let mut told = Told::default();
-    let mut changes = handle.changes();
-    let view = loop {
-        changes.mark_unchanged();
-        let view = view(journal.as_ref()).await?;
-        told.tell(&view, &runner, ui).await;
-        if view.completed_at.is_some() {
-            break view;
-        }
-        tokio::select! {
-            changed = changes.changed() => {
-                changed.map_err(|_| Failure::new(Exit::Bug, "bug", "the reactor ended early"))?;
+    ui: &'a Ui,
+}
+
+impl Session<'_> {
+    async fn all(&self, repository: Repository, stop: &mut Stop) -> Result<Exit, Failure> {
+        let (options, ui) = (self.options, self.ui);
+        let folder = tempfile::Builder::new().prefix("grit-run-").tempdir();
+        let folder = folder.map_err(|error| Failure::because("no temporary folder", &error))?;
+        let logs = options.logs.clone().unwrap_or_else(|| folder.path().join("logs"));
+        let secrets = settings(options.secrets.as_deref())?;
+        let clock = self.clock.clone();
+        let host = open_local(folder.path(), &logs, repository, secrets.clone(), clock).await?;
+        let runner: Arc<dyn Runner> = match &self.begin.shell {
+            None => host.clone(),
+            Some(wish) => Arc::new(shell::ShellRunner::new(host.clone(), wish.clone())?),
+        };
+        let mut views = Vec::new();
+        for chosen in &self.wanted.chosen {
+            let mut request = self.request(chosen, &secrets)?;
+            // What jobs publish is theirs to find again, and goes with the run.
+            request.env = job_env(None, &folder.path().join("blobs"));
+            let mut teller = Teller::new(options, &chosen.plan, ui);
+            let driven = Driven { runner: runner.clone(), host: Some(&host), stop };
+            views.push(self.one(request, driven, &mut teller).await?);
+            if stop.seen > 0 {
+                break;
             }
-            () = stop.signals.next() => stop.one_more(&handle, run, &runner, ui).await,
         }
-    };
-    reactor.stop().await;
-    Ok(view)
+        let failed = views.iter().any(|view| view.status == Ending::Failure.as_str())
+            || views.iter().any(|view| view.status == Ending::Cancelled.as_str());
+        if options.report && stop.seen == 0 {
+            report::failures(&views, &host, &self.wanted.issues, self.place, ui).await;
+        }
+        self.conclude(&views, &host).await;
+        Ok(match (stop.seen, failed) {
+            (0, false) => Exit::Done,
+            (0, true) => Exit::Failed,
+            _ => Exit::Interrupted,
+        })
+    }
+
+    /// The answer: what each run came to, with the summaries that its steps wrote.
+    async fn conclude(&self, views: &[RunView], host: &HostRunner) {
+        if self.options.json_lines {
+            return;
+        }
+        let summaries = told::summaries(views, host).await;
+        if self.ui.is_terminal() && !summaries.is_empty() {
+            self.ui.status(told::shown(&summaries));
+        }
+        let documents = told::documents(views, &summaries);
+        self.ui.data(&documents, |_| views.iter().map(told::summary).collect());
+    }
+
+    /// As if every step succeeded.
+    async fn dry(&self, stop: &mut Stop) -> Result<Exit, Failure> {
+        let secrets = settings(self.options.secrets.as_deref())?;
+        let mut views = Vec::new();
+        for chosen in &self.wanted.chosen {
+            let request = self.request(chosen, &secrets)?;
+            let runner: Arc<dyn Runner> = Arc::new(DummyRunner::succeeding());
+            let mut teller = Teller::silent(&chosen.plan, self.ui);
+            let driven = Driven { runner, host: None, stop };
+            views.push(self.one(request, driven, &mut teller).await?);
+        }
+        self.ui.data(&views, |views| views.iter().map(show::dry).collect());
+        Ok(Exit::Done)
+    }
+
+    fn request(
+        &self,
+        chosen: &Chosen,
+        secrets: &BTreeMap<String, String>,
+    ) -> Result<Request, Failure> {
+        let (options, given) = (self.options, &self.wanted.given);
+        let usage = |message: String| Failure::new(Exit::Usage, "usage", message);
+        let has = |job: &&String| chosen.plan.jobs.keys().any(|key| key.as_str() == *job);
+        let jobs = options.what.jobs.iter().filter(has).map(|job| job.parse());
+        let jobs: Result<Vec<_>, grit_pipeline::plan::JobKeyError> = jobs.collect();
+        let mut only = Selection {
+            jobs: jobs.map_err(|error| usage(error.to_string()))?,
+            matrix: wanted::matrix(&options.what.matrix)?,
+            from: BTreeMap::new(),
+        };
+        self.begin.narrow(&chosen.plan, &mut only);
+        Ok(Request {
+            run: RunId::new(self.clock.now(), &OsEntropy),
+            tenant: Tenant::local(),
+            repo: self.place.repo_name()?,
+            number: 1,
+            plan: chosen.plan.clone(),
+            event: chosen.event.clone(),
+            commit: self.commit.clone(),
+            ref_name: given.occurrence.ref_name.clone(),
+            actor: self.place.actor().principal,
+            inputs: given.inputs.clone(),
+            payload: given.payload.clone(),
+            vars: settings(options.vars.as_deref())?,
+            env: BTreeMap::new(),
+            slots: options.slots,
+            only,
+            os: "Linux".to_owned(),
+            foreign: Foreign::Skip,
+            serves: options.here.clone(),
+            secrets: secrets.keys().cloned().collect(),
+            seal: given::word(&OsEntropy),
+            setting: Setting { grouped: true, ..Setting::default() },
+        })
+    }
+
+    /// Runs one plan to its end, and tells each step as it ends.
+    async fn one(
+        &self,
+        request: Request,
+        driven: Driven<'_>,
+        teller: &mut Teller<'_>,
+    ) -> Result<RunView, Failure> {
+        let Driven { runner, host, stop } = driven;
+        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
+        let at = self.clock.clone();
+        let carrier =
+            move |handle| -> Arc<dyn reactor::Carrier> { RunCarrier::new(runner, at, handle) };
+        let clock = self.clock.clone();
+        let (handle, reactor) = reactor::start(Tenant::local(), journal.clone(), clock, carrier);
+        let run = request.run;
+        let submission = Submission {
+            stream: run_stream(run),
+            command: Command::Run(RunCommand::Plan(Arc::new(request))),
+            actor: grit_types::Actor::grit("run"),
+        };
+        handle.submit(submission).await.map_err(|error| refused(&error))?;
+        let mut changes = handle.changes();
+        let mut tick = tokio::time::interval(TICK);
+        let view = loop {
+            changes.mark_unchanged();
+            let view = view(journal.as_ref()).await?;
+            teller.tell(&view, host, self.clock.now()).await;
+            if view.completed_at.is_some() {
+                break view;
+            }
+            tokio::select! {
+                changed = changes.changed() => {
+                    changed.map_err(|_| Failure::new(Exit::Bug, "bug", "the reactor ended early"))?;
+                }
+                () = stop.signals.next() => {
+                    teller.clear();
+                    stop.one_more(&handle, run, host, self.ui).await;
+                }
+                _ = tick.tick(), if teller.is_live() => {}
+            }
+        };
+        reactor.stop().await;
+        Ok(view)
+    }
+}
+
+/// What carries a run out, and what may end it.
+struct Driven<'a> {
+    runner: Arc<dyn Runner>,
+    /// Has the logs.
+    host: Option<&'a HostRunner>,
+    stop: &'a mut Stop,
+}
+
+fn settings(path: Option<&Path>) -> Result<BTreeMap<String, String>, Failure> {
+    path.map_or(Ok(BTreeMap::new()), given::settings)
 }
 
 /// How often somebody asked for the end.
-struct Stop {
+pub struct Stop {
     signals: Signals,
     seen: u32,
 }
@@ -190,13 +280,13 @@ impl Stop {
         &mut self,
         handle: &reactor::Handle,
         run: RunId,
-        runner: &HostRunner,
+        host: Option<&HostRunner>,
         ui: &Ui,
     ) {
         self.seen += 1;
         let force = self.seen > 1;
         if force {
-            runner.hurry();
+            host.into_iter().for_each(HostRunner::hurry);
         } else {
             ui.status("Interrupted: ending what runs. Once more ends it at once.");
         }
@@ -222,84 +312,9 @@ async fn view(journal: &dyn Journal) -> Result<RunView, Failure> {
     view.ok_or_else(|| Failure::new(Exit::Bug, "bug", "the run has no row"))
 }
 
-/// What was said already, by job and step.
-#[derive(Default)]
-struct Told {
-    steps: BTreeMap<(String, u32), ()>,
-    jobs: BTreeMap<String, ()>,
-}
-
-impl Told {
-    async fn tell(&mut self, view: &RunView, runner: &HostRunner, ui: &Ui) {
-        for job in &view.jobs {
-            for step in job.steps.iter().filter(|step| step.ending.is_some()) {
-                if self.steps.insert((job.name.clone(), step.index), ()).is_none() {
-                    self.step(view, job, step, runner, ui).await;
-                }
-            }
-            if let Some(ending) = job.ending
-                && self.jobs.insert(job.name.clone(), ()).is_none()
-            {
-                let why = job.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-                ui.status(format!("{} job {}{why}", mark(ending), job.name));
-            }
-        }
-    }
-
-    /// The log of a step that failed is shown; of one that passed, only that it did.
-    async fn step(
-        &self,
-        view: &RunView,
-        job: &JobView,
-        step: &grit_pipeline::run::StepView,
-        runner: &HostRunner,
-        ui: &Ui,
-    ) {
-        let Some(ending) = step.ending else { return };
-        let note = if step.note.is_empty() { String::new() } else { format!(" - {}", step.note) };
-        ui.status(format!("  {} {} / {}{note}", mark(ending), job.name, step.title));
-        let Some(id) = job.job else { return };
-        if ending != Ending::Failure && std::env::var_os("GRIT_VERBOSE").is_none() {
-            return;
-        }
-        let mut offset = 0;
-        while let Ok(Some(bytes)) =
-            runner.read_log(view.id, id, step.index, offset, LOG_BYTES).await
-            && !bytes.is_empty()
-        {
-            offset += bytes.len() as u64;
-            ui.status(String::from_utf8_lossy(&bytes).trim_end());
-        }
-    }
-}
-
-fn mark(ending: Ending) -> &'static str {
-    match ending {
-        Ending::Success => "ok     ",
-        Ending::Failure => "FAILED ",
-        Ending::Cancelled => "ended  ",
-        Ending::Skipped => "skipped",
-    }
-}
-
-fn summary(view: &RunView) -> String {
-    let count = |ending: Ending| {
-        let matches = view.jobs.iter().filter(|job| job.ending == Some(ending));
-        matches.count()
-    };
-    let millis = view.completed_at.map_or(0, |end| end.since(view.started_at).as_millis());
-    let cancelled = match count(Ending::Cancelled) {
-        0 => String::new(),
-        some => format!(", {some} cancelled"),
-    };
-    format!(
-        "{}: {} in {:.1} s - {} succeeded, {} failed, {} skipped{cancelled}
-",
-        view.name,
-        view.status,
-        millis as f64 / 1000.0,
-        count(Ending::Success),
-        count(Ending::Failure),
-        count(Ending::Skipped)
-    )
+/// The folder of the working tree; a bare repository has none.
+fn worktree(repository: &Repository) -> Result<PathBuf, Failure> {
+    repository.worktree().ok_or_else(|| {
+        Failure::environment("a bare repository has no working tree").hint("clone it, and go there")
+    })
 }

@@ -1,15 +1,20 @@
 //! The binary, as people and programs use it: real processes, real repositories, real ports.
 
+mod annotating;
 mod asking;
 mod attaching;
 mod boarding;
+mod bounding;
+mod choosing;
 mod demonstrating;
 mod env;
 mod exchanging;
 mod filling;
+mod hooking;
 mod indexing;
 mod initialising;
 mod issuing;
+mod linting;
 mod living;
 mod locking;
 mod misbehaving;

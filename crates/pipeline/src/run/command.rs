@@ -118,6 +118,17 @@ pub struct Selection {
     pub jobs: Vec<JobKey>,
     /// Of each matrix that has the name, only combinations with the value.
     pub matrix: BTreeMap<String, String>,
+    /// Scripts of a job before its step of that place, from 0, count as done. What it `uses` is done
+    /// all the same: what follows needs the checkout and the tools.
+    #[serde(default)]
+    pub from: BTreeMap<JobKey, usize>,
+}
+
+impl Selection {
+    /// Whether the script at that place of the job counts as done.
+    pub fn passes_over(&self, job: &JobKey, place: usize) -> bool {
+        self.from.get(job).is_some_and(|from| place < *from)
+    }
 }
 
 /// What becomes of a job that asks for another system than the runner's (`windows-latest`).

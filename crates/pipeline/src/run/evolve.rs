@@ -8,6 +8,7 @@ use super::allow;
 use super::event::{CallCell, Cell, Event};
 use super::frame::{self, Frame};
 use super::state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
+use crate::JOB_MAX;
 use crate::expr::Value;
 use crate::plan::JobKey;
 
@@ -285,7 +286,10 @@ fn step_event(run: &mut Run, event: &Event) {
             let newer = outcome.path.iter().rev().cloned();
             job.path = newer.chain(job.path.drain(..)).collect();
             note_status(job, *conclusion);
+            let said: usize = job.steps.iter().map(|step| step.annotations.kept.len()).sum();
             let Some(step) = job.steps.get_mut(*index as usize) else { return };
+            step.annotations = outcome.annotations.clone().limited(JOB_MAX.saturating_sub(said));
+            step.summary_bytes = outcome.summary_bytes;
             step.ending = Some(*ending);
             step.conclusion = Some(*conclusion);
             step.outputs.clone_from(&outcome.outputs);
@@ -349,6 +353,8 @@ fn begun(run: &Run, id: JobId, title: String, at: Timestamp, post: bool) -> Step
         outputs: Default::default(),
         state: Default::default(),
         depth: job.map_or(0, |job| u32::try_from(job.frames.len() - 1).unwrap_or(0)),
+        annotations: Default::default(),
+        summary_bytes: 0,
         started: at,
         ended: None,
         note: String::new(),

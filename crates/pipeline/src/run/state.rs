@@ -5,9 +5,9 @@ use grit_types::{JobId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{CancelCause, Cell, Frame, Hold, Post, Request};
-use crate::Prepared;
 use crate::expr::Value;
 use crate::plan::{Concurrency, Job, JobKey, Permissions, Plan};
+use crate::{Annotations, Prepared};
 
 /// A run, folded from its stream. Copies share what does not change.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -212,6 +212,10 @@ pub struct StepRun {
     pub state: BTreeMap<String, String>,
     /// In how many actions it is.
     pub depth: u32,
+    /// As far as the job has room for them.
+    pub annotations: Annotations,
+    /// How long its summary is, in bytes.
+    pub summary_bytes: u64,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
     pub note: String,

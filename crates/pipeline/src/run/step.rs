@@ -49,6 +49,9 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
         let tolerated = may_fail(step.continue_on_error.as_ref(), &names);
         settled(Ending::Failure, if tolerated { Ending::Success } else { Ending::Failure }, note)
     };
+    if passed_over(run, request, job, step) {
+        return settled(Ending::Success, Ending::Success, "counts as done".to_owned());
+    }
     match step.condition.holds(&names) {
         Ok(true) => {}
         Ok(false) => return settled(Ending::Skipped, Ending::Skipped, String::new()),
@@ -80,6 +83,14 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
         Ok(()) => Next::Start(spec, post),
         Err(note) => failed(note),
     }
+}
+
+/// A script before the step that the job is to begin at.
+fn passed_over(run: &Run, request: &Request, job: &JobRun, step: &Step) -> bool {
+    let [frame] = job.frames.as_slice() else { return false };
+    let group = &run.groups[job.group];
+    let is_script = matches!(step.action, Action::Run { .. });
+    is_script && group.scope == 0 && request.only.passes_over(&group.key, frame.next)
 }
 
 /// What the job and the actions that it is in give to every step.
@@ -387,7 +398,15 @@ fn environment(
 ) -> BTreeMap<String, String> {
     let mut env = BTreeMap::from([("CI".to_owned(), "true".to_owned())]);
     env.extend(set);
-    env.extend(request.env.clone());
+    for (name, value) in &request.env {
+        // Files and steps may set it, as on the service; what is ours is found behind theirs.
+        if name != "PATH" || !env.contains_key("PATH") {
+            env.insert(name.clone(), value.clone());
+        }
+    }
+    if request.vars.get("ACTIONS_STEP_DEBUG").is_some_and(|debug| debug == "true") {
+        env.insert("RUNNER_DEBUG".to_owned(), "1".to_owned());
+    }
     env.extend(default_variables(names));
     env.insert("GITHUB_ACTION".to_owned(), id.unwrap_or("__run").to_owned());
     env

@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
+
 use grit_types::{JobId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::hold;
 use super::state::{Ending, Group, JobPhase, JobRun, Run, StepRun};
+use crate::Annotations;
 use crate::plan::JobKey;
 
 /// A job as pages and tables show it.
@@ -33,6 +36,9 @@ pub struct JobView {
     /// A person can open it: how many have to agree yet.
     #[serde(default)]
     pub approvals_missing: u32,
+    /// Its combination of the matrix, as texts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub matrix: BTreeMap<String, String>,
     pub steps: Vec<StepView>,
 }
 
@@ -50,6 +56,12 @@ pub struct StepView {
     /// In how many actions it is.
     #[serde(default)]
     pub depth: u32,
+    /// What it said about places in files.
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
+    /// How long its summary is, in bytes; 0: it wrote none.
+    #[serde(default)]
+    pub summary_bytes: u64,
 }
 
 impl Run {
@@ -81,6 +93,7 @@ fn unexpanded(prefix: &str, group: &Group) -> JobView {
         url: None,
         waiting: None,
         approvals_missing: 0,
+        matrix: BTreeMap::new(),
         steps: Vec::new(),
     }
 }
@@ -109,6 +122,12 @@ fn view(run: &Run, group: &Group, job: &JobRun) -> JobView {
         url: job.url.clone(),
         waiting,
         approvals_missing: if job.phase == JobPhase::Queued { job.hold.missing() } else { 0 },
+        matrix: job
+            .cell
+            .matrix
+            .iter()
+            .map(|(name, value)| (name.clone(), value.to_text()))
+            .collect(),
         steps: (0..).zip(&job.steps).map(|(index, step)| step_view(index, step)).collect(),
     }
 }
@@ -123,5 +142,7 @@ fn step_view(index: u32, step: &StepRun) -> StepView {
         ended: step.ended,
         note: step.note.clone(),
         depth: step.depth,
+        annotations: step.annotations.clone(),
+        summary_bytes: step.summary_bytes,
     }
 }

@@ -2,12 +2,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use grit_pipeline::expr::{Object, Value};
-use grit_pipeline::plan::Plan;
-use grit_pipeline::trigger::{Occurrence, starts};
+use grit_pipeline::trigger::Occurrence;
 use grit_types::{Entropy, RefName};
 use serde::Deserialize;
 
-use crate::cli::args::Run;
+use super::args::What;
 use crate::exit::{Exit, Failure};
 
 /// No file that is given is larger than this.
@@ -18,10 +17,8 @@ pub struct Given {
     pub occurrence: Occurrence,
     pub payload: Value,
     pub inputs: BTreeMap<String, String>,
-    pub secrets: BTreeMap<String, String>,
-    pub vars: BTreeMap<String, String>,
-    /// Only what the event starts.
-    selective: bool,
+    /// An event was named, or what it would be told.
+    pub is_told: bool,
 }
 
 /// An event as a file tells it.
@@ -42,17 +39,20 @@ struct Told {
 }
 
 impl Given {
-    /// `branch` is what is checked out. Without an event everything is run, as by a push.
-    pub fn read(options: &Run, branch: Option<RefName>) -> Result<Self, Failure> {
-        let told = match options.event.as_deref() {
+    /// `branch` is what is checked out. Without an event it is a push of that branch; with inputs, a
+    /// start by hand.
+    pub fn read(what: &What, branch: Option<RefName>) -> Result<Self, Failure> {
+        let told = match what.event.as_deref() {
+            None if !what.input.is_empty() => {
+                Told { event: "workflow_dispatch".to_owned(), ..Told::default() }
+            }
             None => Told { event: "push".to_owned(), ..Told::default() },
             Some(name) if is_name(name) => Told { event: name.to_owned(), ..Told::default() },
             Some(file) => event(Path::new(file))?,
         };
         let mut inputs: BTreeMap<String, String> =
             told.inputs.iter().map(|(name, value)| (name.clone(), value.to_text())).collect();
-        inputs.extend(pairs("--input", &options.input)?);
-        let settings = |path: Option<&Path>| path.map_or(Ok(BTreeMap::new()), settings);
+        inputs.extend(pairs("--input", &what.input)?);
         Ok(Self {
             occurrence: Occurrence {
                 activity: activity(&told),
@@ -63,19 +63,8 @@ impl Given {
             },
             payload: told.payload,
             inputs,
-            secrets: settings(options.secrets.as_deref())?,
-            vars: settings(options.vars.as_deref())?,
-            selective: options.event.is_some(),
+            is_told: what.event.is_some() || !what.input.is_empty(),
         })
-    }
-
-    /// What only other workflows call is never run by itself.
-    pub fn starts(&self, plan: &Plan) -> bool {
-        if self.selective {
-            return starts(plan, &self.occurrence);
-        }
-        plan.triggers.is_empty()
-            || plan.triggers.iter().any(|trigger| trigger.event != "workflow_call")
     }
 }
 
@@ -115,7 +104,7 @@ fn base(payload: &Value) -> Option<String> {
 }
 
 /// Lines `NAME=VALUE`; empty ones and those that begin with `#` say nothing.
-fn settings(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+pub fn settings(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let text = read(path)?;
     let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
     let pair = |(number, line): (usize, &str)| {

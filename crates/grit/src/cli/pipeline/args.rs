@@ -1,0 +1,46 @@
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Args)]
+pub struct Pipeline {
+    #[command(subcommand)]
+    pub verb: PipelineVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PipelineVerb {
+    /// What is wrong with the workflows and grit.yaml of the working tree, and what is dangerous
+    Lint(Lint),
+    /// What a push of the current branch here would run, or what an event would, as one document
+    Plan(Plan),
+    /// The workflows, what starts them, and their jobs
+    List(List),
+}
+
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// Of a commit, a tag or a branch, and not of the working tree
+    #[arg(long, value_name = "COMMIT")]
+    pub at: Option<String>,
+    /// Only this workflow file
+    #[arg(long, short = 'W', value_name = "FILE")]
+    pub workflow: Option<String>,
+    /// As SARIF 2.1.0, for what shows findings in code
+    #[arg(long, conflicts_with = "json")]
+    pub sarif: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Of a commit, a tag or a branch, and not of what is checked out
+    #[arg(long, value_name = "COMMIT")]
+    pub at: Option<String>,
+    #[command(flatten)]
+    pub what: crate::cli::run::args::What,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Of a commit, a tag or a branch, and not of the working tree
+    #[arg(long, value_name = "COMMIT")]
+    pub at: Option<String>,
+}

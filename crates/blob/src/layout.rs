@@ -6,6 +6,8 @@ mod oci;
 mod pack;
 mod unpack;
 
+pub(crate) use unpack::sync_file_system;
+
 pub use artifact::Layout;
 pub use error::LayoutError;
 pub use oci::{ARTIFACT_TYPE, ContentDescriptor, MANIFEST_TYPE, Manifest, TAR_TYPE};

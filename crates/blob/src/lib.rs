@@ -6,10 +6,14 @@
 //! in the same folder: a folder is pushed as an artifact of one deterministic tar layer, found by
 //! its [`Reference`], and unpacked again by its digest. Other OCI tools read what this writes.
 //!
-//! Both block; asynchronous callers go through `spawn_blocking`. Several processes may use one
+//! [`Trees`] keeps a folder file by file, with its modes, times, links and empty folders, so that
+//! what several have in common is there once; it is restored by copying, by reference where the
+//! file system can, and every byte is compared with its digest on the way.
+//!
+//! All block; asynchronous callers go through `spawn_blocking`. Several processes may use one
 //! folder at once.
 //!
-//! This room knows no registry protocol, compresses nothing, and collects no garbage.
+//! This room knows no registry protocol and compresses nothing. What is collected, its callers say.
 //!
 //! ```no_run
 //! use grit_blob::{Layout, Reference};
@@ -29,6 +33,7 @@ mod layout;
 mod reference;
 mod store;
 mod temporary;
+mod tree;
 
 pub use layout::{
     ARTIFACT_TYPE, BYTES_MAX, ContentDescriptor, ENTRIES_MAX, Layout, LayoutError, MANIFEST_TYPE,
@@ -36,3 +41,7 @@ pub use layout::{
 };
 pub use reference::Reference;
 pub use store::{BLOB_BYTES_MAX, BlobError, BlobWriter, Descriptor, FileBlobs};
+pub use tree::{
+    Anchor, Entry, EntryKind, Hold, Item, Kept, Restored, TREE_ENTRIES_MAX, Tree, TreeError,
+    TreeName, Trees,
+};

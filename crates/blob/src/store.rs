@@ -44,6 +44,11 @@ impl BlobError {
         matches!(self, Self::File { source, .. } if is_full(source))
     }
 
+    /// The bytes are gone: nothing brings them back but putting them again.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Damaged { .. })
+    }
+
     fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }
@@ -120,6 +125,25 @@ impl FileBlobs {
         }
     }
 
+    /// How many bytes the blob has, where it is there; not verified.
+    pub fn size(&self, digest: Digest) -> Result<Option<u64>, BlobError> {
+        let path = self.path(digest);
+        match fs::metadata(&path) {
+            Ok(found) => Ok(found.is_file().then_some(found.len())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(BlobError::file("look at", &path)(error)),
+        }
+    }
+
+    /// Removes a blob that is damaged.
+    pub(crate) fn discard(&self, digest: Digest) -> Result<(), BlobError> {
+        let path = self.path(digest);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(BlobError::file("remove", &path)),
+        }
+    }
+
     /// Reads the blob and compares it with its name.
     pub fn verify(&self, digest: Digest) -> Result<Descriptor, BlobError> {
         self.verified(&mut self.get(digest)?, digest)
@@ -163,6 +187,10 @@ impl FileBlobs {
             found if found == digest => Ok(Descriptor { digest, size }),
             found => Err(BlobError::Damaged { digest, found }),
         }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn temporary(&self) -> &Path {

@@ -72,6 +72,16 @@ impl TemporaryFolder {
         Ok(Self { _lock: lock, path, kept: false })
     }
 
+    /// An empty folder in `folder`, which sweeps it as it does files.
+    pub(crate) fn in_folder(folder: &Path) -> Result<Self> {
+        let create = |path: &Path| {
+            DirBuilder::new().mode(0o700).create(path)?;
+            File::open(path)
+        };
+        let (lock, path) = make(folder, OsStr::new(""), create)?;
+        Ok(Self { _lock: lock, path, kept: false })
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

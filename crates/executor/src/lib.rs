@@ -8,6 +8,9 @@
 //! Both are a [`grit_pipeline::Runner`] and keep its contract: an effect is carried out once, and
 //! a step that was under way when the runner died is told of as interrupted.
 //!
+//! Caches and artifacts of jobs are kept in a store by content, apart by trust; actions that bring
+//! their own program find the services that they expect, on this machine.
+//!
 //! What it deliberately does not do: it isolates nothing (steps are processes of the user that Grit
 //! runs as), fetches nobody's actions, installs no toolchain, and reads no repository: files of a
 //! commit come through [`Checkouts`].
@@ -30,7 +33,12 @@
 
 mod dummy;
 mod host;
+mod service;
+mod store;
 mod text;
 
 pub use dummy::DummyRunner;
-pub use host::{Checkouts, HostConfig, HostRunner, LOG_MAX_BYTES, OpenError, Secrets};
+pub use host::{
+    Checkouts, HostConfig, HostRunner, KeptArtifact, KeptError, LOG_MAX_BYTES, OpenError, Secrets,
+    unpack_archive,
+};

@@ -3,6 +3,8 @@
 //! Actions that everybody uses are known by name, at any version; they work offline. Of others their
 //! own file is looked for when their step runs.
 
+mod keep;
+
 use std::collections::BTreeMap;
 
 use crate::StepAction;
@@ -56,11 +58,6 @@ const TOOLS: &[(&str, &str)] = &[
     ("astral-sh/setup-uv", "uv"),
 ];
 
-/// Caches with a key of their own making, which is not made here.
-const CACHES: &[&str] = &["Swatinem/rust-cache"];
-
-const ARTIFACTS: &[&str] = &["actions/upload-artifact", "actions/download-artifact"];
-
 /// The meaning of `uses`, with its evaluated inputs.
 pub fn builtin(uses: &str, with: &BTreeMap<String, String>) -> Builtin {
     let (action, reference) = uses.split_once('@').unwrap_or((uses, ""));
@@ -74,53 +71,14 @@ pub fn builtin(uses: &str, with: &BTreeMap<String, String>) -> Builtin {
     if let Some((_, program)) = TOOLS.iter().find(|(name, _)| is(name)) {
         return Builtin::Run(StepAction::Tool { program: (*program).to_owned() });
     }
-    if is(&"actions/cache") || is(&"actions/cache/restore") || is(&"actions/cache/save") {
-        return cache(action, with);
-    }
-    if CACHES.iter().any(is) {
-        return Builtin::Note(
-            "caches are not kept by this version: as if it were empty".to_owned(),
-        );
-    }
-    if ARTIFACTS.iter().any(is) {
-        return Builtin::Refused(
-            "artifacts between jobs are not kept by this version; \
-             `grit artifact push REF PATH` publishes one"
-                .to_owned(),
-        );
+    if let Some(keeping) = keep::keeping(action, with) {
+        return keeping;
     }
     if uses.starts_with("docker://") {
         let why = format!("`{uses}`: container actions are not run by this version");
         return Builtin::Refused(why);
     }
     Builtin::Run(StepAction::Load { uses: uses.to_owned() })
-}
-
-fn cache(action: &str, with: &BTreeMap<String, String>) -> Builtin {
-    let lines = |name: &str| -> Vec<String> {
-        let text = with.get(name).map(String::as_str).unwrap_or_default();
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        lines.map(str::to_owned).collect()
-    };
-    let (key, paths) = (with.get("key").cloned().unwrap_or_default(), lines("path"));
-    if key.is_empty() || key.contains(',') || paths.is_empty() {
-        return Builtin::Refused("a cache needs `path`, and a `key` without commas".to_owned());
-    }
-    let save = StepAction::Save { key: key.clone(), paths: paths.clone() };
-    if action.ends_with("/save") {
-        return Builtin::Run(save);
-    }
-    let must = with.get("fail-on-cache-miss").is_some_and(|value| value == "true");
-    let restore = StepAction::Restore { key, restore_keys: lines("restore-keys"), paths, must };
-    if action.ends_with("/restore") {
-        return Builtin::Run(restore);
-    }
-    let later = Later {
-        condition: Condition::success(),
-        action: save,
-        unless: Some(("cache-hit".to_owned(), "true".to_owned())),
-    };
-    Builtin::RunThen(restore, Box::new(later))
 }
 
 fn checkout(with: &BTreeMap<String, String>) -> Builtin {
@@ -191,7 +149,6 @@ mod tests {
 
     #[test]
     fn nothing_pretends_to_have_been_done() {
-        assert!(matches!(builtin("Swatinem/rust-cache@v2", &with(&[])), Builtin::Note(_)));
         for uses in ["docker://alpine:3", "actions/upload-artifact@v4", "actions/cache@v4"] {
             assert!(matches!(builtin(uses, &with(&[])), Builtin::Refused(_)), "{uses}");
         }

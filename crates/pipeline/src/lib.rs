@@ -8,6 +8,7 @@
 //! - [`concurrency`]: of which group only one is worked on at a time.
 //! - [`schedule`]: which of the ready jobs start now.
 //! - [`builtin`]: what `uses:` means without fetching anybody's code.
+//! - [`keep`]: what steps keep for later ones: caches and artifacts.
 //! - [`seal`]: what a step is given that its planner does not know.
 //! - [`Annotation`]: what steps say about places in files.
 //! - [`Runner`]: what executes steps, from whoever has processes.
@@ -27,6 +28,7 @@ mod annotation;
 pub mod builtin;
 pub mod concurrency;
 pub mod expr;
+pub mod keep;
 pub mod plan;
 mod port;
 pub mod run;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use grit_types::{BoxFuture, CommitId, EffectId, JobId, RefName, Repo, RunId, Tenant};
 use serde::{Deserialize, Serialize};
 
+use crate::keep::{DownloadSpec, JobScope, MergeSpec, RustCacheSpec, UploadSpec};
 use crate::plan::Permissions;
 
 /// Executes the steps of jobs, each job in a workspace of its own.
@@ -59,6 +60,9 @@ pub struct JobSpec {
     /// It runs what somebody from outside proposes: no secret is for it.
     #[serde(default)]
     pub from_outside: bool,
+    /// Whose caches it reads and writes.
+    #[serde(default)]
+    pub scope: JobScope,
 }
 
 impl JobSpec {
@@ -104,21 +108,53 @@ pub struct StepSpec {
 pub enum StepAction {
     /// The script is written to a file, and `{0}` in `command` stands for it:
     /// `["bash", "-e", "{0}"]`.
-    Script { script: String, command: Vec<String> },
+    Script {
+        script: String,
+        command: Vec<String>,
+    },
     /// `actions/checkout`: the commit's files, with a `.git` of their own.
-    Checkout { reference: Option<String>, path: Option<String>, fetch_depth: u32 },
+    Checkout {
+        reference: Option<String>,
+        path: Option<String>,
+        fetch_depth: u32,
+    },
     /// A toolchain action: `program` must be on the machine already (`cargo`, `node`).
-    Tool { program: String },
+    Tool {
+        program: String,
+    },
     /// An action that is not built in: its own file is looked for, and answered in
     /// [`StepOutcome::action`]. `./path`, `owner/repo[/path]@ref`.
-    Load { uses: String },
+    Load {
+        uses: String,
+    },
     /// A program of an action, by its absolute path.
-    Node { program: String },
+    Node {
+        program: String,
+    },
     /// `actions/cache`: the newest cache of that key, else of the first of `restore_keys` that one
     /// begins with.
-    Restore { key: String, restore_keys: Vec<String>, paths: Vec<String>, must: bool },
-    /// Keeps the paths under the key, unless there is a cache of it.
-    Save { key: String, paths: Vec<String> },
+    Restore {
+        key: String,
+        restore_keys: Vec<String>,
+        paths: Vec<String>,
+        must: bool,
+        /// It is only looked for.
+        #[serde(default)]
+        lookup_only: bool,
+    },
+    /// Keeps the paths under the key, unless there is a cache of it. A variable [`CACHE_KEY`]
+    /// says which key the step that restored it had.
+    ///
+    /// [`CACHE_KEY`]: crate::keep::CACHE_KEY
+    Save {
+        key: String,
+        paths: Vec<String>,
+    },
+    Upload(UploadSpec),
+    Download(DownloadSpec),
+    Merge(MergeSpec),
+    RustRestore(RustCacheSpec),
+    RustSave(RustCacheSpec),
 }
 
 /// What a step came to.

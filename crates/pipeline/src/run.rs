@@ -22,6 +22,7 @@ mod frame;
 mod hold;
 mod inputs;
 mod matrix;
+mod scope;
 mod state;
 mod step;
 mod view;

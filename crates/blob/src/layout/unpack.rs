@@ -245,13 +245,13 @@ impl Unpacking<'_> {
 
 /// Syncs all of the file system at once, where the system can.
 #[cfg(target_os = "linux")]
-fn sync_file_system(root: &Path) -> io::Result<bool> {
+pub(crate) fn sync_file_system(root: &Path) -> io::Result<bool> {
     rustix::fs::syncfs(File::open(root)?)?;
     Ok(true)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn sync_file_system(_root: &Path) -> io::Result<bool> {
+pub(crate) fn sync_file_system(_root: &Path) -> io::Result<bool> {
     Ok(false)
 }
 

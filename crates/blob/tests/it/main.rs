@@ -6,3 +6,4 @@ mod attack;
 mod determinism;
 mod store;
 mod support;
+mod tree;

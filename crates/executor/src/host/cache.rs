@@ -1,186 +1,185 @@
-//! Caches by key: `CACHES/DIGEST/{key,files/N}`, where the digest is of the paths that a cache is for,
-//! as only the same paths can be restored from it.
+//! `actions/cache`: what a job keeps by a key, for later runs.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use grit_host::durable;
-use grit_pipeline::Conclusion;
-use sha2::{Digest, Sha256};
+use grit_blob::TreeError;
+use grit_pipeline::keep::CACHE_KEY;
+use grit_pipeline::{Conclusion, JobSpec, RunnerError};
+use grit_types::Timestamp;
 
-use super::blocking;
-use super::folder::remove_all;
-use super::step::Attempt;
+use super::ground::Ground;
+use super::step::{Attempt, Made};
+use super::{blocking, chain};
+use crate::store::select::{Walk, select};
+use crate::store::{Content, KEPT_BYTES_MAX, NewCache, Store, StoreError, Stores};
 
-/// What a restore answers besides the files.
-type Outputs = BTreeMap<String, String>;
+/// The variable in which the step that keeps a cache finds [`CACHE_KEY`].
+const KEY_VARIABLE: &str = "STATE_CACHE_KEY";
 
-/// Restores a cache; `must`: it fails where there is none.
+/// A cache that is wanted.
+pub(super) struct Wanted<'a> {
+    pub keys: Vec<String>,
+    pub paths: &'a [String],
+    pub lookup_only: bool,
+}
+
+/// What the blocking part needs.
+pub(super) struct Shelf {
+    stores: Arc<Stores>,
+    job: JobSpec,
+    ground: Ground,
+    version: String,
+    now: Timestamp,
+}
+
+impl Shelf {
+    pub fn of(at: &Attempt, paths: &[String]) -> Self {
+        let ground = Ground::of(at);
+        Self {
+            stores: at.shared.stores.clone(),
+            job: at.job.spec.clone(),
+            version: ground.version(paths),
+            ground,
+            now: at.shared.config.clock.now(),
+        }
+    }
+
+    /// The key of the cache that was restored. One that is damaged is forgotten.
+    pub fn restore(
+        &self,
+        keys: &[String],
+        lookup_only: bool,
+    ) -> Result<Option<String>, StoreError> {
+        let store = self.stores.caches()?;
+        let _hold = store.trees.hold()?;
+        let at = (&self.job.tenant, &self.job.repo);
+        let found = store.find_cache(at, &self.job.scope, &self.version, keys, self.now)?;
+        let Some(cache) = found else { return Ok(None) };
+        let Content::Tree(tree) = cache.content else { return Ok(None) };
+        if lookup_only {
+            return Ok(Some(cache.key));
+        }
+        let anchor = |name: &std::ffi::OsStr| self.ground.anchor(name);
+        let restored = store.trees.tree(tree).and_then(|tree| store.trees.restore(&tree, &anchor));
+        match restored {
+            Ok(_) => Ok(Some(cache.key)),
+            Err(error) => {
+                if matches!(&error, TreeError::Blob(error) if error.is_lost()) {
+                    store.drop_cache(at, &cache)?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Keeps what the paths select; what to say about it.
+    pub fn save(&self, key: &str, paths: &[String]) -> Result<String, StoreError> {
+        let store = self.stores.caches()?;
+        let at = (&self.job.tenant, &self.job.repo);
+        let there = "there is one already, or this run may keep none";
+        if store.has_cache(at, &self.job.scope, &self.version, key) {
+            return Ok(format!("The cache `{key}` is not kept: {there}."));
+        }
+        let all = Walk { follow: false, hidden: true };
+        let selection = select(paths, self.ground.bases(), all)
+            .map_err(StoreError::io("select files of", &self.ground.workspace))?;
+        if selection.found.is_empty() {
+            return Ok(format!("The cache `{key}` is not kept: none of its paths exist."));
+        }
+        let kept = {
+            let _hold = store.trees.hold()?;
+            let kept = store.trees.keep(&self.ground.items(&selection.found), KEPT_BYTES_MAX)?;
+            let (key, version) = (key.to_owned(), self.version.clone());
+            let content = Content::Tree(kept.tree);
+            let new = NewCache { key, version, content, bytes: kept.bytes };
+            store.add_cache(at, &self.job.scope, new, self.now)?.then_some(kept)
+        };
+        let Some(kept) = kept else {
+            return Ok(format!("The cache `{key}` is not kept: {there}."));
+        };
+        tidy(&store, self.now);
+        let (files, bytes) = (kept.files, kept.bytes);
+        Ok(format!("Cache saved with key: {key} ({files} files, {bytes} bytes)"))
+    }
+}
+
+/// What cannot be removed now is removed the next time.
+pub(super) fn tidy(store: &Store, now: Timestamp) {
+    if let Err(error) = store.tidy(now) {
+        let error = chain(&error);
+        tracing::warn!(error, "what is over was not removed from a store");
+    }
+}
+
+/// Restores a cache; `must`: the step fails where there is none.
 pub(super) async fn restore(
     at: &Attempt,
-    key: &str,
-    others: &[String],
-    paths: &[String],
+    wanted: Wanted<'_>,
     must: bool,
-) -> (Outputs, Conclusion, String) {
-    let place = Place::of(at, paths);
-    let (wanted, others) = (key.to_owned(), others.to_vec());
-    let found = blocking(move || {
-        let Some(found) = place.find(&wanted, &others)? else { return Ok(None) };
-        place.restore(&found)?;
-        Ok::<_, io::Error>(Some(found.key))
-    });
-    let mut outputs = Outputs::from([("cache-primary-key".to_owned(), key.to_owned())]);
-    match found.await {
-        Ok(Some(found)) => {
-            outputs.insert("cache-hit".to_owned(), (found == key).to_string());
-            let said = format!("The cache `{found}` is restored.");
-            outputs.insert("cache-matched-key".to_owned(), found);
-            (outputs, Conclusion::Exited(0), said)
-        }
-        Ok(None) => {
-            let said = format!("There is no cache for `{key}`.");
-            (outputs, Conclusion::Exited(i32::from(must)), said)
-        }
-        // A cache never fails a step: what it holds can be made again.
-        Err(error) => (outputs, Conclusion::Exited(0), format!("The cache is not used: {error}")),
+    made: &mut Made,
+) -> Result<Conclusion, RunnerError> {
+    if let Some(why) = refused(at, &wanted.keys) {
+        at.say(&why).await?;
+        return Ok(Conclusion::Exited(1));
     }
-}
-
-/// Keeps the paths, unless there is a cache of that key; answers what to say.
-pub(super) async fn save(at: &Attempt, key: &str, paths: &[String]) -> String {
-    let place = Place::of(at, paths);
-    let (wanted, clock) = (key.to_owned(), at.shared.config.clock.now());
-    match blocking(move || place.save(&wanted, u64::try_from(clock.millis()).unwrap_or(0))).await {
-        Ok(true) => format!("The cache `{key}` is kept."),
-        Ok(false) => format!("There is a cache `{key}` already, or nothing to keep."),
-        Err(error) => format!("The cache is not kept: {error}"),
-    }
-}
-
-struct Place {
-    folder: PathBuf,
-    paths: Vec<PathBuf>,
-    temp: PathBuf,
-}
-
-struct Found {
-    key: String,
-    folder: PathBuf,
-}
-
-impl Place {
-    fn of(at: &Attempt, paths: &[String]) -> Self {
-        let digest = hex::encode(Sha256::digest(paths.join("\n")));
-        let repo = format!("{}/{}", at.job.spec.tenant, at.job.spec.repo);
-        let workspace = at.job.folder.workspace();
-        let home = std::ffi::OsStr::new("HOME");
-        let home = at.variables.get(home).map(PathBuf::from).unwrap_or_default();
-        let absolute = |path: &String| match path.strip_prefix("~/") {
-            Some(rest) => home.join(rest),
-            None => workspace.join(path),
-        };
-        let folder = at.shared.config.caches.join(repo);
-        Self {
-            temp: folder.join(format!(".{}-{}", at.spec.job, at.spec.index)),
-            folder: folder.join(digest),
-            paths: paths.iter().map(absolute).collect(),
-        }
-    }
-
-    /// The cache of the key; else the newest whose key begins with one of the others, in order.
-    fn find(&self, key: &str, others: &[String]) -> io::Result<Option<Found>> {
-        let mut all: Vec<(u64, Found)> = Vec::new();
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
-            let folder = entry?.path();
-            let Ok(text) = fs::read_to_string(folder.join("key")) else { continue };
-            let Some((saved, key)) = text.split_once('\n') else { continue };
-            all.push((saved.parse().unwrap_or(0), Found { key: key.to_owned(), folder }));
-        }
-        all.sort_by_key(|(saved, _)| std::cmp::Reverse(*saved));
-        let exact = all.iter().position(|(_, found)| found.key == key);
-        let begins = |prefix: &str| all.iter().position(|(_, found)| found.key.starts_with(prefix));
-        let prefixes = || std::iter::once(key).chain(others.iter().map(String::as_str));
-        let at = exact.or_else(|| prefixes().find_map(begins));
-        Ok(at.map(|at| all.swap_remove(at).1))
-    }
-
-    fn restore(&self, found: &Found) -> io::Result<()> {
-        for (index, path) in self.paths.iter().enumerate() {
-            let kept = found.folder.join("files").join(index.to_string());
-            if fs::symlink_metadata(&kept).is_ok() {
-                if let Some(above) = path.parent() {
-                    fs::create_dir_all(above)?;
-                }
-                copy(&kept, path)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn save(&self, key: &str, now: u64) -> io::Result<bool> {
-        let to = self.folder.join(hex::encode(Sha256::digest(key)));
-        if to.exists() || !self.paths.iter().any(|path| path.exists()) {
-            return Ok(false);
-        }
-        remove_all(&self.temp)?;
-        durable::create_dir_all(&self.temp.join("files"))?;
-        for (index, path) in self.paths.iter().enumerate() {
-            if fs::symlink_metadata(path).is_ok() {
-                copy(path, &self.temp.join("files").join(index.to_string()))?;
-            }
-        }
-        durable::write(&self.temp.join("key"), format!("{now}\n{key}").as_bytes())?;
-        durable::create_dir_all(&self.folder)?;
-        match fs::rename(&self.temp, &to) {
-            Ok(()) => Ok(true),
-            // Another job was faster.
-            Err(_) if to.exists() => remove_all(&self.temp).map(|()| false),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Copies a file, a link as a link, or a folder with what is in it, over what is there; shares the
-/// blocks on file systems that can.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let kind = fs::symlink_metadata(from)?.file_type();
-    if kind.is_dir() {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
-        }
-        return Ok(());
-    }
-    if fs::symlink_metadata(to).is_ok_and(|there| !there.is_dir()) {
-        fs::remove_file(to)?;
-    }
-    if kind.is_symlink() {
-        return std::os::unix::fs::symlink(fs::read_link(from)?, to);
-    }
-    if kind.is_file() {
-        fs::copy(from, to)?;
-    }
-    Ok(())
-}
-
-/// Whether the paths can be kept: none may lead above the folder that it counts from.
-pub(super) fn refused(paths: &[String]) -> Option<String> {
-    let above = |path: &&String| {
-        Path::new(path.as_str()).components().any(|part| part == Component::ParentDir)
+    let Wanted { keys, paths, lookup_only } = wanted;
+    let primary = keys[0].clone();
+    let told = keys.join(", ");
+    made.outputs.insert("cache-primary-key".to_owned(), primary.clone());
+    made.state.insert(CACHE_KEY.to_owned(), primary.clone());
+    let shelf = Shelf::of(at, paths);
+    let work = blocking(move || shelf.restore(&keys, lookup_only));
+    let found = tokio::select! {
+        biased;
+        found = work => found,
+        conclusion = at.cut_short() => return Ok(conclusion),
     };
-    let other = |path: &&String| path.contains(['*', '?', '!']);
-    if let Some(path) = paths.iter().find(above) {
-        return Some(format!("the path `{path}` of a cache leads upward"));
+    let (said, is_there) = match found {
+        Ok(Some(found)) => {
+            made.outputs.insert("cache-hit".to_owned(), (found == primary).to_string());
+            let verb = if lookup_only { "found and can be restored" } else { "restored" };
+            let said = format!("Cache {verb} from key: {found}");
+            made.outputs.insert("cache-matched-key".to_owned(), found);
+            (said, true)
+        }
+        Ok(None) => (format!("Cache not found for input keys: {told}"), false),
+        // A cache never fails a step by itself: what it holds can be made again.
+        Err(error) => (format!("The cache is not used: {}", chain(&error)), false),
+    };
+    at.say(&said).await?;
+    if must && !is_there {
+        at.say(&format!("`fail-on-cache-miss` is set. Input key: {primary}")).await?;
+        return Ok(Conclusion::Exited(1));
     }
-    let path = paths.iter().find(other)?;
-    Some(format!("patterns are not kept by this version: `{path}`"))
+    Ok(Conclusion::Exited(0))
+}
+
+/// Keeps the paths, unless there is a cache of that key. Whatever comes of it fails no step.
+pub(super) async fn save(
+    at: &Attempt,
+    key: &str,
+    paths: &[String],
+) -> Result<Conclusion, RunnerError> {
+    let key = at.spec.env.get(KEY_VARIABLE).map_or(key, String::as_str).to_owned();
+    if let Some(why) = refused(at, std::slice::from_ref(&key)) {
+        at.say(&why).await?;
+        return Ok(Conclusion::Exited(0));
+    }
+    let (shelf, paths) = (Shelf::of(at, paths), paths.to_vec());
+    let saved = blocking(move || shelf.save(&key, &paths)).await;
+    let said = saved.unwrap_or_else(|error| format!("The cache is not kept: {}", chain(&error)));
+    at.say(&said).await.map(|()| Conclusion::Exited(0))
+}
+
+/// Why the keys are none. What a key was filled with is known only now.
+fn refused(at: &Attempt, keys: &[String]) -> Option<String> {
+    let masks = at.job.masks();
+    let refuse = |key: &String| {
+        if masks.apply(key.as_bytes()) != key.as_bytes() {
+            return Some("A key of the cache holds a secret.".to_owned());
+        }
+        let wrong = key.is_empty() || key.contains(',') || key.chars().count() > 512;
+        wrong.then(|| format!("`{key}` is no key of a cache: 1 to 512 characters, no comma."))
+    };
+    keys.iter().find_map(refuse)
 }

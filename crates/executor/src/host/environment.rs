@@ -60,6 +60,14 @@ impl Inherited {
     }
 }
 
+/// `GITHUB_SERVER_URL` by a name that the toolkit does not take for an enterprise's server, whose
+/// artifacts it refuses: names below `localhost` are this machine.
+pub(super) fn server_name(spec: &StepSpec) -> Option<(OsString, OsString)> {
+    let url = spec.env.get("GITHUB_SERVER_URL")?;
+    let port = url.strip_prefix("http://127.0.0.1:").or(url.strip_prefix("http://[::1]:"))?;
+    Some(("GITHUB_SERVER_URL".into(), format!("http://grit.localhost:{port}").into()))
+}
+
 /// Where `program` is, on the `PATH` of `variables`.
 pub(super) fn find_program(program: &str, variables: &Variables) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt;

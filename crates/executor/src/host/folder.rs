@@ -79,6 +79,16 @@ impl Folder {
         self.root.join(format!("checkout-{index}"))
     }
 
+    /// What a step unpacks on its way.
+    pub fn scratch(&self, index: u32) -> PathBuf {
+        self.root.join(format!("scratch-{index}"))
+    }
+
+    /// What its processes are sending to the services that it is given.
+    pub fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
+
     fn steps(&self) -> PathBuf {
         self.root.join("steps")
     }

@@ -261,6 +261,7 @@ mod tests {
             from_outside: false,
             seal: String::new(),
             event: String::new(),
+            scope: grit_pipeline::keep::JobScope::default(),
         };
         let work = Folder::new(folder, job.run, job.job);
         work.prepare(&job).unwrap();

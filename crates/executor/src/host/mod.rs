@@ -9,13 +9,17 @@
 //! In memory: one task per step under way; whoever asks for the step's effect waits for it.
 
 mod action;
+mod artifact;
 mod cache;
 mod checkout;
 mod environment;
-mod folder;
+pub(crate) mod folder;
+mod ground;
 mod job;
+mod kept;
 mod log;
 mod process;
+mod rust_cache;
 mod said;
 mod script;
 mod step;
@@ -33,16 +37,19 @@ use std::time::Duration;
 
 use grit_host::{Shim, durable};
 use grit_pipeline::{JobSpec, Prepared, Runner, RunnerError, StepOutcome, StepSpec};
-use grit_types::{BoxFuture, Clock, EffectId, JobId, RunId};
-use tokio::sync::watch;
+use grit_types::{BoxFuture, Clock, EffectId, Entropy, JobId, RunId};
+use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::service::{self, Service};
+use crate::store::Stores;
 use environment::Inherited;
 use folder::Folder;
 use job::Job;
 use step::Step;
 
+pub use kept::{KeptArtifact, KeptError, unpack_archive};
 pub use log::LOG_MAX_BYTES;
 
 /// Between being asked to end and being killed.
@@ -66,6 +73,11 @@ pub struct HostConfig {
     pub logs: PathBuf,
     /// `DATA/caches`, for all jobs; made when the first is kept.
     pub caches: PathBuf,
+    /// The store of artifacts, which may be that of caches; made when the first is kept.
+    pub artifacts: PathBuf,
+    /// `DATA/keys`; `None`: the key that says who jobs are goes with the process.
+    pub keys: Option<PathBuf>,
+    pub entropy: Arc<dyn Entropy>,
     /// The binary that becomes the step's command.
     pub shim: Shim,
     pub source: Arc<dyn Checkouts>,
@@ -112,6 +124,10 @@ pub struct HostRunner {
 /// What the tasks of steps use.
 struct Shared {
     config: HostConfig,
+    /// What steps keep.
+    stores: Arc<Stores>,
+    /// Started for the first step that needs it.
+    service: OnceCell<Arc<Service>>,
     inherited: Inherited,
     /// Tells our processes from those of another data folder.
     unit: String,
@@ -282,6 +298,9 @@ impl Runner for HostRunner {
             if let Some(known) = known {
                 known.let_go().await;
             }
+            if let Some(service) = self.shared.service.get() {
+                service.forget(job);
+            }
             self.shared.remove(job).await
         })
     }
@@ -291,6 +310,20 @@ impl Shared {
     /// Between asking processes to end and killing them.
     fn grace(&self) -> Duration {
         if self.hurry.is_cancelled() { Duration::ZERO } else { GRACE }
+    }
+
+    /// The services of jobs, which run from the first call on.
+    async fn service(&self) -> io::Result<Arc<Service>> {
+        let start = || {
+            let ground = service::Ground {
+                stores: self.stores.clone(),
+                clock: self.config.clock.clone(),
+                entropy: self.config.entropy.clone(),
+                keys: self.config.keys.clone(),
+            };
+            Service::start(ground, self.closing.clone())
+        };
+        self.service.get_or_try_init(start).await.cloned()
     }
 
     fn folder(&self, run: RunId, job: JobId) -> Folder {
@@ -349,6 +382,8 @@ fn open(config: HostConfig) -> Result<Shared, OpenError> {
     Ok(Shared {
         inherited: Inherited::from_this_process(),
         unit: sweeping::unit(&work),
+        stores: Arc::new(Stores::new(&config.caches, &config.artifacts)),
+        service: OnceCell::new(),
         config: HostConfig { work, logs, ..config },
         jobs: Mutex::default(),
         steps: Mutex::default(),
@@ -415,12 +450,12 @@ fn chain(error: &dyn Error) -> String {
 }
 
 /// Nothing is done under these locks that could leave what they guard half done.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs what waits for a disk where it holds up nobody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(failed) => match failed.try_into_panic() {

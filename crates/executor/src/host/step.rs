@@ -12,14 +12,15 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::environment::{FILES, Variables};
+use super::environment::{self, FILES, Variables};
 use super::folder::{Folder, StepRecord, StepState, read_bounded, remove_all};
 use super::job::Job;
 use super::log::{self, Log};
 use super::{
-    NOT_PREPARED, Shared, action, blocking, cache, checkout, failed, locked, script, sweeping,
-    tool, unseal,
+    NOT_PREPARED, Shared, action, artifact, blocking, cache, checkout, failed, locked, rust_cache,
+    script, sweeping, tool, unseal,
 };
+use crate::service;
 use crate::text::command::Allowed;
 use crate::text::files;
 
@@ -59,8 +60,11 @@ pub(super) struct Attempt {
 
 /// What we made of a step that is no process.
 #[derive(Default)]
-struct Made {
-    outputs: BTreeMap<String, String>,
+pub(super) struct Made {
+    pub outputs: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
+    /// For the steps that tidy up after it.
+    pub state: BTreeMap<String, String>,
     action: Option<Box<ActionPlan>>,
 }
 
@@ -133,6 +137,8 @@ impl Step {
         };
         let mut outcome = attempt.gather(conclusion).await?;
         outcome.outputs.extend(made.outputs);
+        outcome.env.extend(made.env);
+        outcome.state.extend(made.state);
         outcome.action = made.action;
         outcome.duration = self.shared.config.clock.now().since(begun);
         self.record(&job, StepState::Done(outcome.clone())).await?;
@@ -157,9 +163,11 @@ impl Step {
             Ok(spec) => (spec, None),
             Err(why) => (self.spec.clone(), Some(why)),
         };
+        let mut variables = self.shared.inherited.for_step(&job.folder, &spec, &secrets);
+        variables.extend(self.services(&job, &spec).await?);
         Ok(Attempt {
             shared: self.shared.clone(),
-            variables: self.shared.inherited.for_step(&job.folder, &spec, &secrets),
+            variables,
             spec,
             unable,
             job,
@@ -179,6 +187,25 @@ impl Step {
             debug: is("ACTIONS_STEP_DEBUG", "true") || is("RUNNER_DEBUG", "1"),
             unsecure: is("ACTIONS_ALLOW_UNSECURE_COMMANDS", "true"),
         }
+    }
+
+    /// What the step is given to reach the services: actions all of them, as on the service, and
+    /// every step that may say who it is the one that says so.
+    async fn services(&self, job: &Job, spec: &StepSpec) -> Result<Variables, RunnerError> {
+        let all = matches!(spec.action, StepAction::Node { .. });
+        let may_ask = service::may_say_who_it_is(&job.spec)
+            && matches!(spec.action, StepAction::Script { .. });
+        if !all && !may_ask {
+            return Ok(Variables::new());
+        }
+        let service = self.shared.service().await.map_err(|error| self.failed(error))?;
+        let given = service.give(&job.spec, spec, job.folder.uploads(), all);
+        let hidden = given.secrets.into_iter().map(|secret| (secret.clone(), secret)).collect();
+        job.hide(&hidden);
+        let mut variables: Variables =
+            given.variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        variables.extend(environment::server_name(spec));
+        Ok(variables)
     }
 
     /// We failed, not the step. With all of it ended it may be asked for once more, unless it had
@@ -276,21 +303,17 @@ impl Attempt {
                 Ok(conclusion)
             }
             StepAction::Node { program } => action::node(self, program).await,
-            StepAction::Restore { paths, .. } | StepAction::Save { paths, .. }
-                if cache::refused(paths).is_some() =>
-            {
-                Ok(Conclusion::Unable(cache::refused(paths).unwrap_or_default()))
+            StepAction::Restore { key, restore_keys, paths, must, lookup_only } => {
+                let keys = std::iter::once(key).chain(restore_keys).cloned().collect();
+                let wanted = cache::Wanted { keys, paths, lookup_only: *lookup_only };
+                cache::restore(self, wanted, *must, made).await
             }
-            StepAction::Restore { key, restore_keys, paths, must } => {
-                let restored = cache::restore(self, key, restore_keys, paths, *must).await;
-                let (outputs, conclusion, said) = restored;
-                made.outputs = outputs;
-                self.say(&said).await.map(|()| conclusion)
-            }
-            StepAction::Save { key, paths } => {
-                let said = cache::save(self, key, paths).await;
-                self.say(&said).await.map(|()| Conclusion::Exited(0))
-            }
+            StepAction::Save { key, paths } => cache::save(self, key, paths).await,
+            StepAction::Upload(spec) => artifact::upload(self, spec, made).await,
+            StepAction::Download(spec) => artifact::download(self, spec, made).await,
+            StepAction::Merge(spec) => artifact::merge(self, spec, made).await,
+            StepAction::RustRestore(spec) => rust_cache::restore(self, spec, made).await,
+            StepAction::RustSave(spec) => rust_cache::save(self, spec).await,
         }
     }
 

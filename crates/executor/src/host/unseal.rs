@@ -48,6 +48,10 @@ fn texts(action: &mut StepAction) -> Vec<&mut String> {
             std::iter::once(key).chain(restore_keys).chain(paths).collect()
         }
         StepAction::Save { key, paths } => std::iter::once(key).chain(paths).collect(),
+        StepAction::Upload(spec) => spec.texts(),
+        StepAction::Download(spec) => spec.texts(),
+        StepAction::Merge(spec) => spec.texts(),
+        StepAction::RustRestore(spec) | StepAction::RustSave(spec) => spec.texts(),
         StepAction::Tool { .. } | StepAction::Load { .. } | StepAction::Node { .. } => Vec::new(),
     }
 }

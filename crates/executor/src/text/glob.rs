@@ -18,7 +18,18 @@ fn matches(pattern: &str, path: &str) -> bool {
     parts(&pattern, &path)
 }
 
-fn parts(pattern: &[&str], path: &[&str]) -> bool {
+/// Whether something below the path, or the path itself, may be matched.
+pub(crate) fn leads_to(pattern: &[&str], path: &[&str]) -> bool {
+    match (pattern.split_first(), path.split_first()) {
+        (None, _) | (_, None) | (Some((&"**", _)), _) => true,
+        (Some((part, rest)), Some((name, below))) => {
+            part_matches(part, name) && leads_to(rest, below)
+        }
+    }
+}
+
+/// Whether the parts of the pattern match those of the path, or of a folder that it is in.
+pub(crate) fn parts(pattern: &[&str], path: &[&str]) -> bool {
     match pattern.split_first() {
         // A folder, and what is in it.
         None => true,
@@ -34,7 +45,7 @@ fn parts(pattern: &[&str], path: &[&str]) -> bool {
 
 /// One part, by going back to the last `*` where it goes wrong: linear in practice, and never more
 /// than the product of the lengths.
-fn part_matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn part_matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n, mut star) = (0, 0, None);

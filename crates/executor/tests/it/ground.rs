@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use grit_executor::{Checkouts, HostConfig};
 use grit_host::Shim;
+use grit_pipeline::keep::{JobScope, Trust};
 use grit_pipeline::{JobSpec, StepAction, StepSpec};
-use grit_types::{Clock, CommitId, EffectId, EventId, JobId, RunId, Tenant, Timestamp};
+use grit_types::{Clock, CommitId, EffectId, Entropy, EventId, JobId, RunId, Tenant, Timestamp};
 
 pub const TOKEN: &str = "grit-t0ken-0123456789";
 
@@ -25,6 +26,15 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         Timestamp::from_millis(since.as_millis().try_into().unwrap())
+    }
+}
+
+struct Random;
+
+impl Entropy for Random {
+    fn fill(&self, bytes: &mut [u8]) {
+        use std::io::Read;
+        fs::File::open("/dev/urandom").unwrap().read_exact(bytes).unwrap();
     }
 }
 
@@ -57,12 +67,21 @@ pub fn config(data: &Path, fixture: &Path) -> HostConfig {
         work: data.join("work"),
         logs: data.join("logs"),
         caches: data.join("caches"),
+        artifacts: data.join("artifacts"),
+        keys: None,
+        entropy: Arc::new(Random),
         shim: Shim::at(fixture),
         source: Arc::new(Files),
         secrets: Arc::new(|_| [("GRIT_TOKEN".to_owned(), TOKEN.to_owned())].into()),
         named: Arc::new(|_| [("PASSWORD".to_owned(), PASSWORD.to_owned())].into()),
         clock: Arc::new(SystemClock),
     }
+}
+
+/// A job of a push to that ref.
+pub fn inside(own: &str) -> JobScope {
+    let reads = vec!["refs/heads/main".to_owned()];
+    JobScope { trust: Trust::Inside, own: own.to_owned(), reads }
 }
 
 pub fn job() -> JobSpec {
@@ -79,6 +98,7 @@ pub fn job() -> JobSpec {
         from_outside: false,
         seal: WORD.to_owned(),
         event: r#"{"forced":false}"#.to_owned(),
+        scope: inside("refs/heads/main"),
     }
 }
 

@@ -13,7 +13,7 @@ use grit_server::{JobTokens, LogError, Logs};
 use grit_target::process::ProcessTarget;
 use grit_types::{BoxFuture, Clock, Entropy, InstanceId, JobId, RunId};
 
-use super::{DataFolder, GitSource};
+use super::{DataFolder, GitSource, OsEntropy};
 use crate::exit::Failure;
 
 /// Where steps exchange their ledger, where the repository has a remote of its own.
@@ -30,6 +30,7 @@ pub async fn open(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Arc<HostRunner>, Failure> {
+    let random = entropy.clone();
     let secrets = move |job: &JobSpec| {
         let at = RepoId { tenant: job.tenant.clone(), repo: job.repo.clone() };
         let token = jobs.issue(job.run, at, job.commit.clone(), entropy.as_ref());
@@ -39,6 +40,10 @@ pub async fn open(
         work: data.path("work"),
         logs: data.path("logs"),
         caches: data.path("caches"),
+        // One store: what caches and artifacts have in common is there once.
+        artifacts: data.path("caches"),
+        keys: Some(data.path("keys")),
+        entropy: random,
         shim: Shim::this_binary(),
         source: Arc::new(Hosted(source)),
         secrets: Arc::new(secrets),
@@ -60,6 +65,10 @@ pub async fn open_local(
         work: work.join("work"),
         logs: logs.to_owned(),
         caches: repository.common_dir().join("grit").join("caches"),
+        // They go with the run, unless somebody wants them.
+        artifacts: work.join("artifacts"),
+        keys: None,
+        entropy: Arc::new(OsEntropy),
         shim: Shim::this_binary(),
         source: Arc::new(Local(repository)),
         secrets: Arc::new(|_: &JobSpec| BTreeMap::new()),

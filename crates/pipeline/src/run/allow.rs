@@ -41,11 +41,7 @@ pub(super) fn permissions(run: &Run, request: &Request, group: &Group) -> Permis
 /// Whether somebody who may not push proposed what runs. A pull request counts as one from outside
 /// unless it says that its branch is in the repository that it is for.
 pub fn is_from_outside(request: &Request) -> bool {
-    let of_pull = |name: &grit_types::RefName| name.as_str().starts_with("refs/pull/");
-    let proposed = PROPOSED.contains(&request.event.as_str())
-        || (request.event != "pull_request_target"
-            && request.ref_name.as_ref().is_some_and(of_pull));
-    if !proposed {
+    if !is_proposed(request) {
         return false;
     }
     let name = |side: &str| text(&request.payload, &["pull_request", side, "repo", "full_name"]);
@@ -55,7 +51,15 @@ pub fn is_from_outside(request: &Request) -> bool {
     }
 }
 
-fn text(value: &Value, path: &[&str]) -> Option<String> {
+/// Whether the files that run are what a pull request proposes.
+pub(super) fn is_proposed(request: &Request) -> bool {
+    let of_pull = |name: &grit_types::RefName| name.as_str().starts_with("refs/pull/");
+    PROPOSED.contains(&request.event.as_str())
+        || (request.event != "pull_request_target"
+            && request.ref_name.as_ref().is_some_and(of_pull))
+}
+
+pub(super) fn text(value: &Value, path: &[&str]) -> Option<String> {
     let mut at = value;
     for name in path {
         match at {

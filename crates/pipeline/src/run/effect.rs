@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(300);
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Answer with [`super::Outcome::Prepared`].
-    PrepareJob(JobSpec),
+    PrepareJob(Box<JobSpec>),
     /// Answer with [`super::Outcome::StepDone`].
     StartStep(Box<StepSpec>),
     /// Answer with [`super::Outcome::Done`]; the step that ends answers for itself.
@@ -104,7 +104,7 @@ fn own_effects(run: &Run, event: &Event) -> Vec<Effect> {
         Event::JobStarted { job, deadline, .. } => {
             let timer = Timer::Timeout { job: *job };
             let mut effects = vec![Effect::WakeAt { at: *deadline, timer }];
-            effects.extend(job_spec(run, *job).map(Effect::PrepareJob));
+            effects.extend(job_spec(run, *job).map(Box::new).map(Effect::PrepareJob));
             effects
         }
         Event::StepStarted { spec, .. } => vec![Effect::StartStep(spec.clone())],
@@ -159,6 +159,7 @@ fn job_spec(run: &Run, job: JobId) -> Option<JobSpec> {
         ref_name: request.ref_name.clone(),
         seal: request.seal.clone(),
         event: Names::event(request).to_json(),
+        scope: super::scope::job_scope(request),
     })
 }
 

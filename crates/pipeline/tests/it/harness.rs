@@ -183,6 +183,10 @@ pub fn script(spec: &StepSpec) -> &str {
         StepAction::Tool { program } | StepAction::Node { program } => program,
         StepAction::Load { uses } => uses,
         StepAction::Restore { key, .. } | StepAction::Save { key, .. } => key,
+        StepAction::Upload(spec) => &spec.name,
+        StepAction::Download(spec) => &spec.name,
+        StepAction::Merge(spec) => &spec.name,
+        StepAction::RustRestore(spec) | StepAction::RustSave(spec) => &spec.key,
     }
 }
 

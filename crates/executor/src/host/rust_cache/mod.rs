@@ -1,0 +1,185 @@
+//! `Swatinem/rust-cache`: the target folder of a Rust workspace, without what is built anew anyway.
+
+mod clean;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use grit_pipeline::keep::RustCacheSpec;
+use grit_pipeline::{Conclusion, RunnerError};
+use grit_types::{Digest, Digester};
+
+use super::environment::find_program;
+use super::ground::Ground;
+use super::step::{Attempt, Made};
+use super::{blocking, cache, tool};
+use crate::store::select::{Walk, select};
+
+/// Variables that change what a compiler makes, by their beginnings.
+const COUNTED: [&str; 6] = ["CARGO", "CC", "CFLAGS", "CXX", "CMAKE", "RUST"];
+
+/// Where programs are, which is no part of what they make, and what they need no more.
+const NOT_COUNTED: [&str; 3] = ["CARGO_HOME", "RUSTUP_HOME", "CARGO_INCREMENTAL"];
+
+/// Files whose content says what is built.
+const MANIFESTS: [&str; 5] =
+    ["Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", ".cargo/config.toml"];
+
+/// Of Cargo's home, what is worth keeping.
+const HOME_PARTS: [&str; 5] = ["bin", ".crates.toml", ".crates2.json", "registry", "git"];
+
+/// `rustc -vV` takes no longer, unless it first has to be installed, which is another step's work.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Restores what fits the compiler, its variables and the lock file; else what fits all but that.
+pub(super) async fn restore(
+    at: &Attempt,
+    spec: &RustCacheSpec,
+    made: &mut Made,
+) -> Result<Conclusion, RunnerError> {
+    let version = match version(at).await {
+        Ok(version) => version,
+        Err(why) => return at.say(&why).await.map(|()| Conclusion::Exited(1)),
+    };
+    let general = general(at, spec, &version);
+    let (ground, wanted) = (Ground::of(at), spec.clone());
+    let lock = match blocking(move || manifests(&ground, &wanted)).await {
+        Ok(digest) => digest.hex(),
+        Err(error) => {
+            let why = format!("The cache is not used: its key cannot be made: {error}");
+            return at.say(&why).await.map(|()| Conclusion::Exited(0));
+        }
+    };
+    // What is kept is built by no increments; they would be of no use to others.
+    made.env.insert("CARGO_INCREMENTAL".to_owned(), "0".to_owned());
+    let keys = vec![format!("{general}-{}", &lock[..8]), general];
+    let paths = paths(at, spec);
+    let wanted = cache::Wanted { keys, paths: &paths, lookup_only: spec.lookup_only };
+    let conclusion = cache::restore(at, wanted, false, made).await?;
+    made.outputs.entry("cache-hit".to_owned()).or_insert_with(|| "false".to_owned());
+    Ok(conclusion)
+}
+
+/// Keeps the target folders with what dependencies were built to, and nothing of the workspace.
+pub(super) async fn save(at: &Attempt, spec: &RustCacheSpec) -> Result<Conclusion, RunnerError> {
+    let (ground, wanted) = (Ground::of(at), spec.clone());
+    if spec.targets && !spec.workspace_crates {
+        let cleaned = blocking(move || {
+            let folders = wanted.workspaces.iter().map(|(folder, target)| {
+                let folder = ground.path(folder);
+                (folder.join("Cargo.lock"), folder.join(target))
+            });
+            folders.map(|(lock, target)| clean::target(&target, &lock)).sum::<io::Result<u64>>()
+        });
+        let said = match cleaned.await {
+            Ok(removed) => {
+                format!("{removed} folders and files of the workspace's own were removed.")
+            }
+            Err(error) => format!("The target folder is kept as it is: {error}"),
+        };
+        at.say(&said).await?;
+    }
+    if !home_is_ours(at) {
+        at.say("Cargo's home is this machine's own: it stays, and is not kept.").await?;
+    }
+    // The key is that of the step that restored.
+    cache::save(at, "", &paths(at, spec)).await
+}
+
+fn paths(at: &Attempt, spec: &RustCacheSpec) -> Vec<String> {
+    let join = |(folder, target): &(String, String)| match folder.as_str() {
+        "." => target.clone(),
+        folder => format!("{folder}/{target}"),
+    };
+    let targets = spec.workspaces.iter().filter(|_| spec.targets).map(join);
+    let mut paths: Vec<String> = targets.chain(spec.directories.clone()).collect();
+    if home_is_ours(at) {
+        let home = cargo_home(at);
+        paths.extend(HOME_PARTS.map(|part| home.join(part).display().to_string()));
+    }
+    paths
+}
+
+/// Only a home within the job's own folders is taken and given back: any other is that of the
+/// machine's user, who wants nothing of it put back to what it was.
+fn home_is_ours(at: &Attempt) -> bool {
+    let (home, ground) = (cargo_home(at), Ground::of(at));
+    home.starts_with(&ground.workspace) || home.starts_with(&ground.temp)
+}
+
+fn cargo_home(at: &Attempt) -> PathBuf {
+    match at.variables.get(OsStr::new("CARGO_HOME")).filter(|home| !home.is_empty()) {
+        Some(home) => PathBuf::from(home),
+        None => Ground::of(at).home.join(".cargo"),
+    }
+}
+
+/// What the compiler says of itself.
+async fn version(at: &Attempt) -> Result<String, String> {
+    let program =
+        find_program("rustc", &at.variables).ok_or_else(|| tool::not_installed("rustc"))?;
+    let mut command = tokio::process::Command::new(program);
+    command.arg("-vV").current_dir(at.job.folder.workspace());
+    command.env_clear().envs(&at.variables).stdin(Stdio::null()).kill_on_drop(true);
+    let ran = tokio::time::timeout(VERSION_TIMEOUT, command.output()).await;
+    let output = ran.map_err(|_| "`rustc -vV` does not answer".to_owned())?;
+    let output = output.map_err(|error| format!("`rustc -vV` cannot be run: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(format!("`rustc -vV` failed: {said}"));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// All of the key but the digest of the manifests.
+fn general(at: &Attempt, spec: &RustCacheSpec, version: &str) -> String {
+    let named = |name: &str| at.spec.env.get(name).cloned().unwrap_or_default();
+    let mut parts = vec![spec.prefix.clone()];
+    if spec.shared_key.is_empty() {
+        parts.push(spec.key.clone());
+        parts.extend(spec.job_in_key.then(|| named("GITHUB_JOB")));
+    } else {
+        parts.push(spec.shared_key.clone());
+    }
+    parts.extend([named("RUNNER_OS"), named("RUNNER_ARCH")]);
+    parts.extend(spec.environment_in_key.then(|| environment(at, spec, version)));
+    parts.retain(|part| !part.is_empty());
+    parts.join("-")
+}
+
+fn environment(at: &Attempt, spec: &RustCacheSpec, version: &str) -> String {
+    let prefixes: Vec<&str> =
+        COUNTED.into_iter().chain(spec.env_vars.iter().map(String::as_str)).collect();
+    let counted: BTreeMap<_, _> = at
+        .variables
+        .iter()
+        .filter(|(name, _)| {
+            let name = name.to_string_lossy();
+            !NOT_COUNTED.contains(&&*name) && prefixes.iter().any(|prefix| name.starts_with(prefix))
+        })
+        .collect();
+    let text = format!("{version}\n{counted:?}");
+    Digest::of(text.as_bytes()).hex()[..8].to_owned()
+}
+
+/// A digest of every file that says what is built.
+fn manifests(ground: &Ground, spec: &RustCacheSpec) -> io::Result<Digest> {
+    let mut patterns = Vec::new();
+    for (folder, target) in &spec.workspaces {
+        patterns.extend(MANIFESTS.map(|name| format!("{folder}/**/{name}")));
+        patterns.push(format!("!{folder}/{target}"));
+    }
+    let selection = select(&patterns, ground.bases(), Walk { follow: false, hidden: true })?;
+    let mut digester = Digester::default();
+    for path in selection.found.iter().filter(|path| path.is_file()) {
+        let name = path.strip_prefix(&ground.workspace).unwrap_or(path);
+        digester.update(name.as_os_str().as_encoded_bytes());
+        digester.update(Digest::of(&fs::read(path)?).hex().as_bytes());
+    }
+    Ok(digester.finish())
+}

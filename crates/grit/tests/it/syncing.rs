@@ -372,3 +372,31 @@ fn the_way_to_a_remote_is_the_users_own() {
     command.args(["log"]).env("GIT_DIR", "/nowhere").env("GIT_OBJECT_DIRECTORY", "/nowhere");
     assert_eq!(env.run(&mut command).expect_code(0).stdout.lines().count(), 1);
 }
+
+/// A fetch moves what we know of the remote before its folders are synced: those refs may come up again without what
+/// they name.
+#[test]
+fn what_a_power_cut_took_of_a_fetch_comes_with_the_next_sync() {
+    let env = Env::new();
+    host(&env);
+    let (one, two) = (clone(&env, "one", &[]), clone(&env, "two", &[]));
+    let mut ids = [create(&env, &one, "a"), create(&env, &two, "b")];
+    ids.sort();
+    env.grit(&two, &["sync"]).expect_code(0);
+    let packs = || {
+        let files = std::fs::read_dir(one.join(".git/objects/pack")).unwrap();
+        files.map(|file| file.unwrap().path()).collect::<Vec<PathBuf>>()
+    };
+    let before = packs();
+    let fetch = ["-c", "fetch.unpackLimit=1", "fetch", "--quiet", "origin"];
+    let known = "+refs/grit/a/*:refs/grit/remotes/origin/a/*";
+    env.git(&one, &[&fetch[..], &[known]].concat());
+    let (_, lost): (Vec<_>, Vec<_>) = packs().into_iter().partition(|file| before.contains(file));
+    assert!(!lost.is_empty());
+    lost.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    env.grit(&one, &["sync"]).expect_code(0);
+    let mut there = log(&env, &one);
+    there.sort();
+    assert_eq!(there, ids);
+    env.git(&one, &["fsck", "--strict", "--no-dangling"]);
+}

@@ -17,7 +17,7 @@ use crate::shell;
 
 const LOOK_EVERY: Duration = Duration::from_millis(3);
 /// Nothing that a contender does takes longer.
-const END_MAX: Duration = Duration::from_secs(120);
+const END_MAX: Duration = Duration::from_secs(300);
 const WAIT: &str = "60s";
 
 #[derive(Clone, Copy, Debug)]

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
@@ -17,6 +18,8 @@ const GRITE: &str = "0.5.3";
 const SMALL: usize = 1_000;
 /// A figure of creating is the median of so many.
 const CREATES: usize = 100;
+/// About as long as an event.
+const FLOOR_BYTES: usize = 300;
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -49,6 +52,7 @@ pub fn run(repo: &Repo, settings: &Settings) -> Result<ExitCode> {
     let both = Both { ours, peer, rounds: usize::try_from(settings.rounds)? };
     println!("{:<34} {:>10} {:>10} {:>8}", "medians", "grit", "grite", "ratio");
     both.line("--version", |side| side.timed(&["--version"]))?;
+    both.floors()?;
     both.creates(0)?;
     both.objects()?;
     both.fill(CREATES, SMALL)?;
@@ -126,12 +130,23 @@ impl Side {
     }
 
     /// The same on a terminal, as somebody sees it.
-    fn timed_on_a_terminal(&self, args: &[&str]) -> Result<f64> {
-        let line = format!("{} {}", self.program.display(), args.join(" "));
+    fn timed_on_a_terminal(&self, line: &str) -> Result<f64> {
         let began = Instant::now();
         let mut script = self.command(Path::new("script"), &self.clone);
-        ended(script.args(["-qec", &line, "/dev/null"]))?;
+        ended(script.args(["-qec", line, "/dev/null"]))?;
         Ok(millis(began.elapsed()))
+    }
+
+    /// One small file, written and synced where the clone is.
+    fn synced(&self) -> Result<f64> {
+        let path = self.home.join("floor");
+        let began = Instant::now();
+        let mut file = fs::File::create(&path)?;
+        file.write_all(&[b'x'; FLOOR_BYTES])?;
+        file.sync_all()?;
+        let took = millis(began.elapsed());
+        fs::remove_file(path)?;
+        Ok(took)
     }
 
     fn create(&self, number: usize) -> Result<f64> {
@@ -153,6 +168,12 @@ impl Both {
         let create = |side: &Side| (from..to).try_for_each(|number| side.create(number).map(drop));
         create(&self.ours)?;
         create(&self.peer)
+    }
+
+    /// What stands in the figures and is neither program's: a sync to the disk, a terminal.
+    fn floors(&self) -> Result<()> {
+        self.line("one write and fsync, ms", Side::synced)?;
+        self.line("a terminal for nothing, ms", |side| side.timed_on_a_terminal("true"))
     }
 
     fn creates(&self, there: usize) -> Result<()> {
@@ -182,7 +203,7 @@ impl Both {
         })?;
         self.line(&format!("list, piped, at {there}, ms"), |side| side.timed(&["issue", "list"]))?;
         self.line(&format!("list, terminal, at {there}, ms"), |side| {
-            side.timed_on_a_terminal(&["issue", "list"])
+            side.timed_on_a_terminal(&format!("{} issue list", side.program.display()))
         })?;
         self.line(&format!("list --label at {there}, ms"), |side| side.timed(&label))?;
         let text = (0..self.rounds)

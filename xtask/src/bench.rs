@@ -4,6 +4,7 @@
 mod ask;
 mod edge;
 mod part;
+pub mod pipeline;
 mod proxies;
 mod score;
 pub mod tracker;
@@ -24,6 +25,7 @@ pub enum Request {
     Edge(Settings),
     Weights(weights::Settings),
     Tracker(tracker::Settings),
+    Pipeline(pipeline::Settings),
 }
 
 /// # Errors
@@ -33,5 +35,6 @@ pub fn run(repo: &Repo, request: &Request) -> Result<ExitCode> {
         Request::Edge(settings) => edge::run(repo, settings),
         Request::Weights(settings) => weights::run(repo, settings),
         Request::Tracker(settings) => tracker::run(repo, settings),
+        Request::Pipeline(settings) => pipeline::run(repo, settings),
     }
 }

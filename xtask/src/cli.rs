@@ -19,7 +19,10 @@ usage: cargo xtask COMMAND
         [--rate PER_SECOND] [--binary PATH]
   bench tracker [--issues N]       the tracker beside grite, with 1,000 issues and with N
         [--rounds N] [--binary PATH] [--grite PATH]
+  bench pipeline [--rounds N]      `grit run` beside sh, wrkflw and gitlab-ci-local: first step, steps, jobs, log, cache
+        [--binary PATH] [--wrkflw PATH] [--gitlab-ci-local PATH]
   torture controller | edge        kills `grit serve`, or the edge, at seeded random moments under load
+  torture runs                     kills `grit serve` while it runs 20 jobs
         [--kills K] [--seed S]
         [--binary PATH]
   torture locks [--rounds N]       contenders for named locks: killed, stopped, with wrong clocks, a remote that
@@ -186,9 +189,10 @@ fn bench(words: &mut Words<'_>) -> Result<Command, UsageError> {
         "edge" => bench_edge(words),
         "weights" => bench_weights(words),
         "tracker" => bench_tracker(words),
-        other => {
-            Err(UsageError(format!("no benchmark `{other}`; there are edge, weights and tracker")))
-        }
+        "pipeline" => bench_pipeline(words),
+        other => Err(UsageError(format!(
+            "no benchmark `{other}`; there are edge, weights, tracker and pipeline"
+        ))),
     }
 }
 
@@ -219,6 +223,20 @@ fn bench_tracker(words: &mut Words<'_>) -> Result<Command, UsageError> {
     Ok(Command::Bench(bench::Request::Tracker(settings)))
 }
 
+fn bench_pipeline(words: &mut Words<'_>) -> Result<Command, UsageError> {
+    let mut settings = bench::pipeline::Settings::default();
+    while let Some(word) = words.next() {
+        match word {
+            "--rounds" => settings.rounds = words.positive(word)?,
+            "--binary" => settings.binary = Some(words.value(word)?.into()),
+            "--wrkflw" => settings.wrkflw = Some(words.value(word)?.into()),
+            "--gitlab-ci-local" => settings.gitlab_ci_local = Some(words.value(word)?.into()),
+            other => return Err(unexpected(other)),
+        }
+    }
+    Ok(Command::Bench(bench::Request::Pipeline(settings)))
+}
+
 fn bench_weights(words: &mut Words<'_>) -> Result<Command, UsageError> {
     let mut settings = bench::weights::Settings::default();
     while let Some(word) = words.next() {
@@ -236,6 +254,7 @@ fn torture(words: &mut Words<'_>) -> Result<Command, UsageError> {
     let victim = match words.value("torture")? {
         "controller" => torture::Victim::Controller,
         "edge" => torture::Victim::Edge,
+        "runs" => torture::Victim::Runs,
         "ledger" => return torture_ledger(words),
         "locks" => return torture_locks(words),
         "sync" => return torture_sync(words),

@@ -6,6 +6,7 @@ mod edge;
 pub mod ledger;
 pub mod locks;
 mod random;
+mod runs;
 pub mod sync;
 mod world;
 
@@ -31,17 +32,23 @@ pub enum Victim {
     Controller,
     /// The edge's process.
     Edge,
+    /// `grit serve`, while it runs jobs.
+    Runs,
 }
 
 /// # Errors
 /// A part does not start, or what was waited for did not come.
 pub fn run(repo: &Repo, request: &Request) -> Result<ExitCode> {
     let binary = repo.grit(request.binary.as_deref())?;
-    let mut world = world::World::make(repo, binary)?;
+    let mut world = match request.victim {
+        Victim::Runs => world::World::with_files(binary, &runs::files())?,
+        Victim::Controller | Victim::Edge => world::World::make(repo, binary)?,
+    };
     println!("seed {}, {}", request.seed, world.addresses());
     let verdict = match request.victim {
         Victim::Controller => controller::run(&mut world, request.kills, request.seed),
         Victim::Edge => edge::run(&mut world, request.kills, request.seed),
+        Victim::Runs => runs::run(&mut world, request.kills, request.seed),
     };
     let left = world.end();
     println!("left behind             {left}");

@@ -44,6 +44,28 @@ pub struct Processes {
 impl World {
     /// Makes everything, and brings v1.0.0 of the shop into production.
     pub fn make(repo: &Repo, binary: PathBuf) -> Result<Self> {
+        let world = Self::serving(binary)?;
+        world.make_shop(repo)?;
+        world.release("1.0.0")?;
+        world.approve_when_gated("v1.0.0")?;
+        let first = world.until("v1.0.0 in production", ended)?;
+        ensure!(first["status"] == "SUCCEEDED", "v1.0.0: {first}");
+        Ok(world)
+    }
+
+    /// A control process with people, and a repository that these files are pushed to.
+    pub fn with_files(binary: PathBuf, files: &[(String, String)]) -> Result<Self> {
+        let world = Self::serving(binary)?;
+        for (path, text) in files {
+            let path = world.shop.join(path);
+            fs::create_dir_all(path.parent().context("a file in a folder")?)?;
+            fs::write(path, text)?;
+        }
+        world.begin()?;
+        Ok(world)
+    }
+
+    fn serving(binary: PathBuf) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("grit-torture-").tempdir()?;
         let root = folder.path().canonicalize()?;
         let (data, shop) = (root.join("data"), root.join("shop"));
@@ -56,13 +78,7 @@ impl World {
         let (server, edge) = (address("server")?, address("edge")?);
         let owner = Api { server, token: file["token"].as_str().unwrap_or_default().to_owned() };
         let (author, lead) = (person(&owner, "dana")?, person(&owner, "lee")?);
-        let world = Self { folder, binary, data, shop, control, server, edge, author, lead };
-        world.make_shop(repo)?;
-        world.release("1.0.0")?;
-        world.approve_when_gated("v1.0.0")?;
-        let first = world.until("v1.0.0 in production", ended)?;
-        ensure!(first["status"] == "SUCCEEDED", "v1.0.0: {first}");
-        Ok(world)
+        Ok(Self { folder, binary, data, shop, control, server, edge, author, lead })
     }
 
     pub fn addresses(&self) -> String {
@@ -89,6 +105,11 @@ impl World {
         ensure!(copied.success(), "the example cannot be copied");
         let config = self.shop.join("grit.yaml");
         fs::write(&config, hurried(&fs::read_to_string(&config)?))?;
+        self.begin()
+    }
+
+    /// The folder becomes a repository that is pushed to the server's.
+    fn begin(&self) -> Result<()> {
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
         let hosted = self.data.join("repos/shop.git");
         self.git(&["remote", "add", "origin", &hosted.to_string_lossy()])
@@ -109,6 +130,27 @@ impl World {
             "HEAD:refs/heads/main",
             &format!("refs/tags/{tag}"),
         ])
+    }
+
+    /// Commits and pushes; answers the commit.
+    pub fn push(&self, message: &str) -> Result<String> {
+        self.git(&["add", "--all"])?;
+        self.git(&["commit", "--quiet", "--allow-empty", &format!("--message={message}")])?;
+        self.git(&["push", "--quiet", "origin", "HEAD:refs/heads/main"])?;
+        let id =
+            Command::new("git").args(["rev-parse", "HEAD"]).current_dir(&self.shop).output()?;
+        Ok(String::from_utf8(id.stdout)?.trim().to_owned())
+    }
+
+    /// The newest runs, as the server shows them.
+    pub fn runs(&self, limit: usize) -> Result<Vec<Value>> {
+        let found = self.lead.get(&format!("/api/v1/runs?limit={limit}"))?;
+        found.as_array().cloned().context("runs are a list")
+    }
+
+    /// Where the logs of steps lie: `RUN/JOB/INDEX.log`.
+    pub fn logs(&self) -> PathBuf {
+        self.data.join("logs")
     }
 
     fn git(&self, words: &[&str]) -> Result<()> {

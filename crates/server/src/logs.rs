@@ -13,6 +13,14 @@ pub trait Logs: Send + Sync {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<u8>, LogError>>;
 
+    /// What a step wrote as its summary, in Markdown.
+    fn summary(
+        &self,
+        run: RunId,
+        job: JobId,
+        index: u32,
+    ) -> BoxFuture<'_, Result<Vec<u8>, LogError>>;
+
     /// The instances of a slot that have a log, oldest first, gone ones included.
     fn instances(&self, slot: &SlotId) -> BoxFuture<'_, Result<Vec<InstanceId>, LogError>>;
 

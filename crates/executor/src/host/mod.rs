@@ -55,6 +55,10 @@ pub use log::LOG_MAX_BYTES;
 /// Between being asked to end and being killed.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How often a workspace is tried to be made on a disk that is full.
+const LOOKS_FOR_ROOM: u32 = 40;
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// Why a step of a job without a workspace does not run.
 pub(crate) const NOT_PREPARED: &str =
     "the job has no workspace: it was never prepared, or it is cleaned up already";
@@ -267,10 +271,16 @@ impl Runner for HostRunner {
         let folder = self.shared.folder(job.run, job.job);
         let job = job.clone();
         Box::pin(async move {
-            let _alone = self.shared.folders.lock().await;
             let action = format!("create workspace of {}", job.job);
-            let made = blocking(move || folder.prepare(&job).map(|()| prepared(&folder)));
-            made.await.map_err(|source| failed(action, source))
+            for _ in 0..LOOKS_FOR_ROOM {
+                match self.shared.make(folder.clone(), job.clone()).await {
+                    // What filled the disk may be about to be removed with its job.
+                    Err(error) if durable::is_full(&error) => tokio::time::sleep(LOOK_EVERY).await,
+                    made => return made.map_err(|source| failed(action, source)),
+                }
+            }
+            let made = self.shared.make(folder, job).await;
+            made.map_err(|source| failed(action, source))
         })
     }
 
@@ -324,6 +334,11 @@ impl Shared {
             Service::start(ground, self.closing.clone())
         };
         self.service.get_or_try_init(start).await.cloned()
+    }
+
+    async fn make(&self, folder: Folder, job: JobSpec) -> io::Result<Prepared> {
+        let _alone = self.folders.lock().await;
+        blocking(move || folder.prepare(&job).map(|()| prepared(&folder))).await
     }
 
     fn folder(&self, run: RunId, job: JobId) -> Folder {

@@ -197,6 +197,18 @@ impl Logs for HostLogs {
         })
     }
 
+    fn summary(
+        &self,
+        run: RunId,
+        job: JobId,
+        index: u32,
+    ) -> BoxFuture<'_, Result<Vec<u8>, LogError>> {
+        Box::pin(async move {
+            let read = self.runner.read_summary(run, job, index).await;
+            read.map_err(LogError::Read)?.ok_or(LogError::NotFound)
+        })
+    }
+
     fn instances(&self, slot: &SlotId) -> BoxFuture<'_, Result<Vec<InstanceId>, LogError>> {
         let files = self.target.logs_of(slot);
         Box::pin(async move {

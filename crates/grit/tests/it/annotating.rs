@@ -1,6 +1,9 @@
 //! What steps say about places in files, and what they sum up.
 
-use crate::env::Env;
+use rustix::process::Signal;
+
+use crate::env::{Env, wait_for};
+use crate::living::Living;
 
 const CI: &str = ".github/workflows/ci.yml";
 const TEXT: &str = r##"name: CI
@@ -89,4 +92,28 @@ fn what_may_not_be_set_fails_the_step_and_later_ones_go_on() {
     let steps = document["data"][0]["jobs"][0]["steps"].as_array().unwrap().clone();
     let endings: Vec<&str> = steps.iter().map(|step| step["ending"].as_str().unwrap()).collect();
     assert_eq!(endings, ["failure", "failure", "failure", "failure", "success", "success"]);
+}
+
+#[test]
+fn a_server_tells_them_with_the_run() {
+    let env = Env::new();
+    let text = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo '::warning file=a.rs,line=3::odd'; echo 42 > \"$GITHUB_STEP_SUMMARY\"\n";
+    let repository = env.repository("repo", &[(CI, text)]);
+    let living = Living::resume(&env, repository);
+    env.git(&living.repository, &["push", "--quiet", "grit", "main"]);
+    let run = wait_for("the run", || {
+        let runs = living.get("/api/v1/runs");
+        let over = runs[0]["status"] == "success";
+        if over { Ok(runs[0].clone()) } else { Err(runs.to_string()) }
+    });
+    let job = &run["jobs"][0];
+    let said = &job["steps"][0]["annotations"]["kept"][0];
+    assert_eq!(
+        (&said["file"], &said["line"], &said["message"]),
+        (&"a.rs".into(), &3.into(), &"odd".into())
+    );
+    let id = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let path = format!("/api/v1/runs/{}/jobs/{}/steps/0/summary", id(&run["id"]), id(&job["job"]));
+    assert_eq!(living.get(&path), 42);
+    living.up.end(Signal::INT).expect_code(0);
 }

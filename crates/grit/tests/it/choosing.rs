@@ -11,7 +11,7 @@ const CI: &str = ".github/workflows/ci.yml";
 
 const FILTERED: &str = "name: CI\non:\n  push: { branches: [main, 'release/**'], paths: ['src/**'] }\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{ run: 'true' }]\n";
 const BY_HAND: &str = "name: Hand\non:\n  workflow_dispatch: { inputs: { who: { required: true } } }\njobs:\n  hello:\n    runs-on: ubuntu-latest\n    steps: [{ run: 'test \"${{ inputs.who }}\" = me' }]\n";
-const STEPS: &str = "name: Steps\non: push\njobs:\n  first:\n    runs-on: ubuntu-latest\n    steps: [{ run: 'true' }]\n  work:\n    needs: first\n    runs-on: ubuntu-latest\n    strategy: { matrix: { size: [small, large] } }\n    steps:\n      - uses: actions/checkout@v4\n      - name: Prepare\n        run: echo prepare-${{ matrix.size }} >> \"$MARKS\"\n        env: { MARKS: MARKS_FILE }\n      - id: build\n        name: Build it\n        run: echo build-${{ matrix.size }} >> \"$MARKS\"; test -f word; exit ${{ matrix.size == 'large' && 3 || 0 }}\n        env: { MARKS: MARKS_FILE }\n";
+const STEPS: &str = "name: Steps\non: push\njobs:\n  first:\n    runs-on: ubuntu-latest\n    steps: [{ run: 'true' }]\n  work:\n    needs: first\n    runs-on: ubuntu-latest\n    strategy: { fail-fast: false, matrix: { size: [small, large] } }\n    steps:\n      - uses: actions/checkout@v4\n      - name: Prepare\n        run: echo prepare-${{ matrix.size }} >> \"$MARKS\"\n        env: { MARKS: MARKS_FILE }\n      - id: build\n        name: Build it\n        run: echo build-${{ matrix.size }} >> \"$MARKS\"; test -f word; exit ${{ matrix.size == 'large' && 3 || 0 }}\n        env: { MARKS: MARKS_FILE }\n";
 
 /// A clone whose remote has its first commit.
 fn cloned(env: &Env, files: &[(&str, &str)]) -> PathBuf {

@@ -8,9 +8,9 @@ use super::allow;
 use super::event::{CallCell, Cell, Event};
 use super::frame::{self, Frame};
 use super::state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
-use crate::JOB_MAX;
 use crate::expr::Value;
 use crate::plan::JobKey;
+use crate::{Conclusion, JOB_MAX};
 
 pub(super) fn evolve(mut run: Run, event: &Event) -> Run {
     apply(&mut run, event);
@@ -290,6 +290,9 @@ fn step_event(run: &mut Run, event: &Event) {
             let Some(step) = job.steps.get_mut(*index as usize) else { return };
             step.annotations = outcome.annotations.clone().limited(JOB_MAX.saturating_sub(said));
             step.summary_bytes = outcome.summary_bytes;
+            if let Conclusion::Unable(why) = &outcome.conclusion {
+                step.note.clone_from(why);
+            }
             step.ending = Some(*ending);
             step.conclusion = Some(*conclusion);
             step.outputs.clone_from(&outcome.outputs);

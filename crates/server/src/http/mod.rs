@@ -57,6 +57,7 @@ fn routes(app: Arc<App>) -> Router {
         .route("/api/v1/runs", get(read::runs))
         .route("/api/v1/runs/{id}", get(read::run))
         .route("/api/v1/runs/{id}/jobs/{job}/steps/{index}/log", get(read::step_log))
+        .route("/api/v1/runs/{id}/jobs/{job}/steps/{index}/summary", get(read::step_summary))
         .route("/api/v1/slots/{environment}/{service}/logs", get(read::instance_logs))
         .route("/api/v1/slots/{environment}/{service}/logs/{id}", get(read::instance_log))
         .route("/api/v1/pushes", post(write::push))

@@ -155,6 +155,15 @@ pub(super) async fn step_log(
     Ok(app.logs.step(run, job, index, from.offset, LOG_BYTES_MAX).await?)
 }
 
+pub(super) async fn step_summary(
+    State(app): Shared,
+    caller: Caller,
+    Path((run, job, index)): Path<(String, String, u32)>,
+) -> Result<Vec<u8>, Problem> {
+    caller.may(Action::Read)?;
+    Ok(app.logs.summary(parsed(&run)?, parsed(&job)?, index).await?)
+}
+
 pub(super) async fn instance_logs(
     State(app): Shared,
     caller: Caller,

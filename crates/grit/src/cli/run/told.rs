@@ -155,7 +155,7 @@ impl<'a> Teller<'a> {
         let mut cleaner = Cleaner::new(self.ui.is_coloured());
         let mut shown = cleaner.push(&tail);
         shown.push_str(&cleaner.finish());
-        if !shown.trim_end().is_empty() {
+        if !shown.trim().is_empty() && shown.trim() != step.note.trim() {
             self.ui.status(shown.trim_end());
         }
     }

@@ -121,8 +121,9 @@ impl Story {
             let text = fs::read_to_string(&path)?;
             let told: Vec<&str> = text.lines().filter(|line| *line != INTERRUPTED).collect();
             let right = (1..).map(|n| format!("line {n}"));
-            if !told.iter().zip(right).all(|(told, right)| *told == right) {
-                self.wrong.push(format!("{}: lines are lost or doubled", path.display()));
+            if let Some((told, _)) = told.iter().zip(right).find(|(told, right)| **told != *right) {
+                let path = path.display();
+                self.wrong.push(format!("{path}: lines are lost or doubled, at `{told}`"));
             }
             whole += usize::from(told.len() == LINES);
         }

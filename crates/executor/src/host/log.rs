@@ -1,5 +1,6 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,16 +49,24 @@ impl Log {
     }
 
     async fn open(job: Arc<Job>, path: PathBuf, anew: bool) -> io::Result<Self> {
-        let (file, written) = blocking(move || {
+        let (file, written, is_at_line_start) = blocking(move || {
             path.parent().map_or(Ok(()), durable::create_dir_all)?;
             let mut options = File::options();
             let file = if anew {
                 options.write(true).truncate(true).create(true).open(&path)?
             } else {
-                options.append(true).create(true).open(&path)?
+                options.read(true).append(true).create(true).open(&path)?
             };
             let written = file.metadata()?.len();
-            io::Result::Ok((file, written))
+            let is_at_line_start = match written.checked_sub(1) {
+                None => true,
+                Some(last) => {
+                    let mut byte = [0];
+                    file.read_exact_at(&mut byte, last)?;
+                    byte == *b"\n"
+                }
+            };
+            io::Result::Ok((file, written, is_at_line_start))
         })
         .await?;
         Ok(Self {
@@ -66,7 +75,7 @@ impl Log {
             written,
             limit: LOG_MAX_BYTES,
             is_cut: false,
-            is_at_line_start: written == 0,
+            is_at_line_start,
             filter: Filter::default(),
             stream: Stream::default(),
             said: Said::default(),

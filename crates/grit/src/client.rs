@@ -11,6 +11,7 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::compose::{DataFolder, OsEntropy};
@@ -21,6 +22,8 @@ use grit_types::{Entropy, chain};
 const KEY: &str = "Idempotency-Key";
 /// An answer is never larger than this.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A control process, and who we are there.
 #[derive(Clone, Debug)]
@@ -87,6 +90,51 @@ impl Client {
     /// `GET` of bytes as they are.
     pub async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
         self.call(Method::GET, path, Bytes::new(), None).await
+    }
+
+    /// `GET` of as many bytes as there are, into a file; answers how many.
+    pub async fn download(&self, path: &str, to: &Path) -> Result<u64, Failure> {
+        let unreachable = |error: BoxError| {
+            let cause = chain(error.as_ref());
+            Failure::environment(format!("downloading from {} failed: {cause}", self.address))
+        };
+        self.copy(path, to).await.map_err(unreachable)?
+    }
+
+    async fn copy(&self, path: &str, to: &Path) -> Result<Result<u64, Failure>, BoxError> {
+        let stream = TcpStream::connect(&self.address).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(path)
+            .header(HOST, &self.address)
+            .header(AUTHORIZATION, format!("Bearer {}", self.token))
+            .body(Full::new(Bytes::new()))?;
+        let copied = async move {
+            let mut response = sender.send_request(request).await?;
+            let status = response.status();
+            if !status.is_success() {
+                let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await?;
+                return Ok(Err(failure(status.as_u16(), &body.to_bytes())));
+            }
+            let (mut file, mut size) = (tokio::fs::File::create(to).await?, 0);
+            while let Some(frame) = response.frame().await {
+                if let Ok(bytes) = frame?.into_data() {
+                    size += bytes.len() as u64;
+                    file.write_all(&bytes).await?;
+                }
+            }
+            file.flush().await?;
+            Ok(Ok(size))
+        };
+        tokio::pin!(copied, connection);
+        tokio::select! {
+            answer = &mut copied => answer,
+            ended = &mut connection => {
+                ended?;
+                copied.await
+            }
+        }
     }
 
     async fn json<T: DeserializeOwned>(

@@ -8,11 +8,13 @@
 //! it. Pages, git over HTTP and webhooks come later, in rooms of their own beside `http`.
 #![forbid(unsafe_code)]
 
+mod artifacts;
 mod auth;
 mod http;
 mod logs;
 mod problem;
 
+pub use artifacts::{ArtifactView, Artifacts, ArtifactsError};
 pub use auth::{Action, Grant, JobTokens, NewToken, TokenError, TokenRecord, Tokens};
 pub use http::{App, serve};
 pub use logs::{LogError, Logs};

@@ -172,6 +172,7 @@ impl Shelf {
         }
         let store = self.store()?;
         let artifact = self.keep(&store, &items, spec)?;
+        cache::tidy(&store, self.now);
         Ok(Some(artifact))
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use grit_types::{Environment, Principal, Repo, Service, parse_duration};
+use grit_types::{Environment, Principal, Repo, RunId, Service, parse_duration};
 
 #[derive(Debug, Parser)]
 #[command(name = "grit", version, about = "From push to production, and every step remembered")]
@@ -33,7 +33,7 @@ pub enum Verb {
     /// Write a commented grit.yaml for this repository
     Init(Init),
     /// Run here what a push of the current branch would, or what is asked for
-    Run(super::run::args::Run),
+    Run(Box<super::run::args::Run>),
     /// The workflows as they are written: what is wrong, what starts what
     Pipeline(super::pipeline::args::Pipeline),
     /// Start the control process and the edge for this repository; a push deploys
@@ -328,6 +328,20 @@ pub enum ArtifactVerb {
         /// An OCI image layout
         #[arg(long, env = "GRIT_REGISTRY", value_name = "FOLDER")]
         registry: PathBuf,
+    },
+    /// What the jobs of a run uploaded
+    List {
+        #[arg(long, value_name = "ID")]
+        run: RunId,
+    },
+    /// Take what the jobs of a run uploaded, each artifact into a folder of its name
+    Download {
+        /// Only this one
+        name: Option<String>,
+        #[arg(long, value_name = "ID")]
+        run: RunId,
+        #[arg(long, value_name = "FOLDER", default_value = ".")]
+        into: PathBuf,
     },
 }
 

@@ -1,4 +1,5 @@
 pub mod args;
+mod artifacts;
 mod begin;
 mod clean;
 mod given;
@@ -123,7 +124,9 @@ impl Session<'_> {
             request.env = job_env(None, &folder.path().join("blobs"));
             let mut teller = Teller::new(options, &chosen.plan, ui);
             let driven = Driven { runner: runner.clone(), host: Some(&host), stop };
+            let run = request.run;
             views.push(self.one(request, driven, &mut teller).await?);
+            self.hand_out(&host, run, &chosen.plan.file).await?;
             if stop.seen > 0 {
                 break;
             }

@@ -1,15 +1,16 @@
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use grit_control::ports::RepoId;
-use grit_executor::{Checkouts, HostConfig, HostRunner};
+use grit_executor::{Checkouts, HostConfig, HostRunner, KeptArtifact};
 use grit_git::{Git, Repository};
 use grit_host::Shim;
 use grit_pipeline::JobSpec;
 use grit_rollout::SlotId;
-use grit_server::{JobTokens, LogError, Logs};
+use grit_server::{ArtifactView, Artifacts, ArtifactsError, JobTokens, LogError, Logs};
 use grit_target::process::ProcessTarget;
 use grit_types::{BoxFuture, Clock, Entropy, InstanceId, JobId, RunId};
 
@@ -226,5 +227,31 @@ impl Logs for HostLogs {
     ) -> BoxFuture<'_, Result<Vec<u8>, LogError>> {
         let read = self.target.read_log(slot, id, offset, limit);
         Box::pin(async move { Ok(read.await.map_err(LogError::Read)?.bytes) })
+    }
+}
+
+/// Artifacts of the runs of a data folder.
+pub struct HostArtifacts(pub Arc<HostRunner>);
+
+impl Artifacts for HostArtifacts {
+    fn list(&self, run: RunId) -> BoxFuture<'_, Result<Vec<ArtifactView>, ArtifactsError>> {
+        let listed = self.0.artifacts(run);
+        Box::pin(async move {
+            let all = listed.await.map_err(|error| ArtifactsError(error.into()))?;
+            let view = |one: KeptArtifact| {
+                let KeptArtifact { id, name, job, bytes, digest, created_at, expires_at } = one;
+                ArtifactView { id, name, job, bytes, digest, created_at, expires_at }
+            };
+            Ok(all.into_iter().map(view).collect())
+        })
+    }
+
+    fn open(
+        &self,
+        run: RunId,
+        name: &str,
+    ) -> BoxFuture<'_, Result<Option<(File, u64)>, ArtifactsError>> {
+        let opened = self.0.artifact_archive(run, name);
+        Box::pin(async move { opened.await.map_err(|error| ArtifactsError(error.into())) })
     }
 }

@@ -19,7 +19,7 @@ use grit_types::{Actor, BoxFuture, Clock, Entropy, Principal, Repo, Role, Tenant
 use tokio::task::JoinSet;
 
 use super::observe::Reports;
-use super::runner::{self, HostLogs, job_env};
+use super::runner::{self, HostArtifacts, HostLogs, job_env};
 use super::verify::HostVerifier;
 use super::{DataFolder, EdgeProcess, GitSource, OsEntropy, ServeFile, SystemClock};
 use crate::exit::{Exit, Failure};
@@ -69,7 +69,8 @@ pub async fn start(options: Options) -> Result<Server, Failure> {
         control,
         tokens,
         jobs: ground.jobs.clone(),
-        logs: Arc::new(HostLogs { runner, target: target.clone() }),
+        logs: Arc::new(HostLogs { runner: runner.clone(), target: target.clone() }),
+        artifacts: Arc::new(HostArtifacts(runner)),
         clock: ground.clock.clone(),
         entropy: ground.entropy.clone(),
         repo: options.repo.clone(),

@@ -14,6 +14,7 @@ mod hooking;
 mod indexing;
 mod initialising;
 mod issuing;
+mod keeping;
 mod linting;
 mod living;
 mod locking;

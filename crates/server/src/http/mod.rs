@@ -1,5 +1,6 @@
 //! The routes.
 
+mod artifact;
 mod deploy;
 mod extract;
 mod read;
@@ -14,7 +15,7 @@ use axum::routing::{get, post};
 use grit_control::Control;
 use grit_types::{BoxFuture, Clock, Entropy};
 
-use crate::{JobTokens, Logs, Problem, Tokens};
+use crate::{Artifacts, JobTokens, Logs, Problem, Tokens};
 
 /// A request's body is never larger than this.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -25,6 +26,7 @@ pub struct App {
     pub tokens: Tokens,
     pub jobs: Arc<JobTokens>,
     pub logs: Arc<dyn Logs>,
+    pub artifacts: Arc<dyn Artifacts>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// The repository that is meant where a request names none.
@@ -56,6 +58,8 @@ fn routes(app: Arc<App>) -> Router {
         .route("/api/v1/commits", get(read::commits))
         .route("/api/v1/runs", get(read::runs))
         .route("/api/v1/runs/{id}", get(read::run))
+        .route("/api/v1/runs/{id}/artifacts", get(artifact::list))
+        .route("/api/v1/runs/{id}/artifacts/{name}", get(artifact::get))
         .route("/api/v1/runs/{id}/jobs/{job}/steps/{index}/log", get(read::step_log))
         .route("/api/v1/runs/{id}/jobs/{job}/steps/{index}/summary", get(read::step_summary))
         .route("/api/v1/slots/{environment}/{service}/logs", get(read::instance_logs))

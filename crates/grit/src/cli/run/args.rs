@@ -77,6 +77,9 @@ pub struct Run {
     /// Keep the logs of all steps here, as RUN/JOB/STEP.log
     #[arg(long, value_name = "FOLDER")]
     pub logs: Option<PathBuf>,
+    /// Put what jobs upload here, each artifact in a folder of its name
+    #[arg(long, value_name = "FOLDER")]
+    pub artifacts: Option<PathBuf>,
     /// This machine runs jobs for this label of `runs-on`, whatever system it names
     #[arg(long, value_name = "LABEL")]
     pub here: Vec<String>,

@@ -57,6 +57,8 @@ fn what_is_named_is_run_whatever_starts_it() {
     assert_eq!(names(&env.data(&work, &["run", "--json", "-W", "ci.yml"])), ["CI"]);
     assert_eq!(names(&env.data(&work, &["run", "--json", "-j", "a"])), ["CI"]);
     assert_eq!(names(&env.data(&work, &["run", "--json", "--input", "who=me"])), ["Hand"]);
+    let out = env.grit(&work, &["run", "--input", "who=it's you"]).expect_code(1);
+    assert!(out.stderr.contains("--input 'who=it'\\''s you'"), "{out:?}");
     let out = env.grit(&work, &["run", "-W", "hand.yml"]).expect_code(2);
     assert!(out.stderr.contains("`who` is required"), "{out:?}");
     let out = env.grit(&work, &["run", "-j", "helo"]).expect_code(2);

@@ -20,6 +20,9 @@ use crate::ui::Ui;
 const SHOWN_BYTES_MAX: usize = 256 << 10;
 /// What brings the files of the commit into a job.
 const CHECKOUT: &str = "actions/checkout";
+/// What programs say of files that are not there, in lower case.
+const MISSING: [&str; 5] =
+    ["no such file", "not found", "could not find", "does not exist", "not a git repository"];
 
 /// Says what happens, in the form that is wanted.
 pub struct Teller<'a> {
@@ -28,6 +31,8 @@ pub struct Teller<'a> {
     form: Form,
     live: Option<Live>,
     all_logs: bool,
+    /// What this run was told, for the command that runs a part of it again.
+    given: String,
     steps: BTreeSet<(String, u32, bool)>,
     jobs: BTreeSet<(String, bool)>,
 }
@@ -44,7 +49,8 @@ impl<'a> Teller<'a> {
         let form = if options.json_lines { Form::Lines } else { Form::Plain };
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let live = ui.can_redraw() && form == Form::Plain && !dumb && options.shell.is_none();
-        Self { live: live.then(Live::default), form, ..Self::silent(plan, ui) }
+        let (live, given) = (live.then(Live::default), given(options));
+        Self { live, form, given, ..Self::silent(plan, ui) }
     }
 
     /// Says nothing.
@@ -55,6 +61,7 @@ impl<'a> Teller<'a> {
             form: Form::Silent,
             live: None,
             all_logs: std::env::var_os("GRIT_VERBOSE").is_some(),
+            given: String::new(),
             steps: BTreeSet::new(),
             jobs: BTreeSet::new(),
         }
@@ -118,15 +125,17 @@ impl<'a> Teller<'a> {
         let line = format!("  {} {} / {}{note}", mark(step.ending), job.name, step.title);
         self.ui.status(shown_line(&line));
         let failed = step.ending == Some(Ending::Failure);
-        if (failed || self.all_logs)
-            && let (Some(id), Some(host)) = (job.job, host)
-        {
-            self.log(view, id, step, host).await;
-        }
+        let log = match (job.job, host) {
+            (Some(id), Some(host)) if failed || self.all_logs => {
+                self.log(view, id, step, host).await
+            }
+            _ => String::new(),
+        };
         annotations(&step.annotations).iter().for_each(|line| self.ui.status(line));
         if failed && !job.steps.iter().any(|other| other.index < step.index && is_failure(other)) {
-            self.ui.status(format!("  Again: {}", again(self.plan, job, step)));
-            if let Some(hint) = self.missing_checkout(job) {
+            let again = again(self.plan, job, step);
+            self.ui.status(format!("  Again: {again}{}", self.given));
+            if let Some(hint) = self.missing_checkout(job, &log) {
                 self.ui.status(hint);
             }
         }
@@ -138,7 +147,7 @@ impl<'a> Teller<'a> {
         job: grit_types::JobId,
         step: &StepView,
         host: &HostRunner,
-    ) {
+    ) -> String {
         let (mut tail, mut offset) = (Vec::new(), 0);
         while let Ok(Some(bytes)) = host.read_log(view.id, job, step.index, offset, LOG_BYTES).await
             && !bytes.is_empty()
@@ -158,10 +167,15 @@ impl<'a> Teller<'a> {
         if !shown.trim().is_empty() && shown.trim() != step.note.trim() {
             self.ui.status(shown.trim_end());
         }
+        shown
     }
 
     /// A job begins in an empty folder, as on the service.
-    fn missing_checkout(&self, job: &JobView) -> Option<String> {
+    fn missing_checkout(&self, job: &JobView, log: &str) -> Option<String> {
+        let log = log.to_ascii_lowercase();
+        if !MISSING.iter().any(|words| log.contains(words)) {
+            return None;
+        }
         let planned = self.plan.jobs.get(&job.key)?;
         let checks_out = planned.steps.iter().any(|step| match &step.action {
             Action::Uses { uses, .. } => uses.to_ascii_lowercase().starts_with(CHECKOUT),
@@ -251,6 +265,22 @@ fn again(plan: &Plan, job: &JobView, step: &StepView) -> String {
         words.push(format!("--from {}", quoted(&from)));
     }
     words.join(" ")
+}
+
+/// The options that say what a run is told, each after a space.
+fn given(options: &Run) -> String {
+    let mut words = Vec::new();
+    let mut add = |name: &str, value: &str| words.push(format!(" {name} {}", quoted(value)));
+    options.what.event.iter().for_each(|event| add("--event", event));
+    options.what.input.iter().for_each(|input| add("--input", input));
+    options.here.iter().for_each(|label| add("--here", label));
+    for (name, path) in [("--secrets", &options.secrets), ("--vars", &options.vars)] {
+        path.iter().for_each(|path| add(name, &path.to_string_lossy()));
+    }
+    if options.uncommitted || options.watch {
+        words.push(" --uncommitted".to_owned());
+    }
+    words.concat()
 }
 
 /// As a shell takes it for one word.

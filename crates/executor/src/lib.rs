@@ -39,6 +39,6 @@ mod text;
 
 pub use dummy::DummyRunner;
 pub use host::{
-    Checkouts, HostConfig, HostRunner, KeptArtifact, KeptError, LOG_MAX_BYTES, OpenError, Secrets,
-    unpack_archive,
+    ActionRepo, Actions, Checkouts, HostConfig, HostRunner, KeptArtifact, KeptError, LOG_MAX_BYTES,
+    OpenError, Secrets, unpack_archive,
 };

@@ -42,7 +42,7 @@ pub use error::GitError;
 pub use ledger::{Agreed, Compact, Compacted, Exchange, Exchanged, GitLedger, MetaError, Standing};
 pub use lock::{Ask, Grant, LockError, LockSettings, LockView, Locks, Scope, Who};
 pub use repository::{
-    BLOB_BYTES_MAX, CommitInfo, DirEntry, EXPORT_BYTES_MAX, EXPORT_ENTRIES_MAX, EntryKind,
-    RepoHead, Repository, TagInfo, Told,
+    BLOB_BYTES_MAX, CommitInfo, DirEntry, EXPORT_BYTES_MAX, EXPORT_ENTRIES_MAX, Elsewhere,
+    EntryKind, RepoHead, Repository, TagInfo, Told,
 };
 pub use spawn::{Git, Output};

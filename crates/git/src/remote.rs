@@ -29,6 +29,11 @@ pub(crate) fn fetch(git_dir: &Path, remote: &str, timeout: Duration) -> Git {
         .operand(remote)
 }
 
+/// The same, without the history of what is fetched.
+pub(crate) fn fetch_shallow(git_dir: &Path, remote: &str, timeout: Duration) -> Git {
+    fetch(git_dir, remote, timeout).flag("--depth=1")
+}
+
 /// What the remote has below `folder`: lines `ID TAB REF`.
 pub(crate) fn list(
     git_dir: &Path,

@@ -10,6 +10,7 @@ use crate::refs::RefWriter;
 
 mod changes;
 mod checkout;
+mod elsewhere;
 mod export;
 mod foreign;
 mod init;
@@ -17,6 +18,7 @@ mod read;
 mod revision;
 mod tree;
 
+pub use elsewhere::Elsewhere;
 pub use export::{EXPORT_BYTES_MAX, EXPORT_ENTRIES_MAX};
 pub use foreign::Told;
 pub use read::CommitInfo;

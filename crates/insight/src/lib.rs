@@ -17,9 +17,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod bench;
+pub mod coverage;
 pub mod dora;
+pub mod flaky;
 mod history;
 mod ledger;
+pub mod suite;
+mod xml;
 
 pub use history::{Change, Status, Summary, Trigger, deployments};
 pub use ledger::from_ledger;

@@ -3,12 +3,15 @@
 //! Actions that everybody uses are known by name, at any version; they work offline. Of others their
 //! own file is looked for when their step runs.
 
+pub mod file;
 mod keep;
+pub mod tags;
+pub mod version;
 
 use std::collections::BTreeMap;
 
-use crate::StepAction;
 use crate::expr::Condition;
+use crate::{CheckoutPart, StepAction, Submodules};
 
 /// What an action comes to here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,23 +43,48 @@ impl PartialEq for Later {
 
 impl Eq for Later {}
 
-/// Actions that put a program on the path, and the program.
-const TOOLS: &[(&str, &str)] = &[
-    ("dtolnay/rust-toolchain", "cargo"),
-    ("actions-rs/toolchain", "cargo"),
-    ("actions-rust-lang/setup-rust-toolchain", "cargo"),
-    ("moonrepo/setup-rust", "cargo"),
-    ("actions/setup-node", "node"),
-    ("actions/setup-python", "python3"),
-    ("actions/setup-java", "java"),
-    ("actions/setup-go", "go"),
-    ("actions/setup-dotnet", "dotnet"),
-    ("ruby/setup-ruby", "ruby"),
-    ("pnpm/action-setup", "pnpm"),
-    ("oven-sh/setup-bun", "bun"),
-    ("denoland/setup-deno", "deno"),
-    ("astral-sh/setup-uv", "uv"),
+/// Actions that the runner does itself, in small letters.
+const KNOWN: &[&str] = &[
+    "8398a7/action-slack",
+    "actions-rs/toolchain",
+    "actions-rust-lang/setup-rust-toolchain",
+    "actions/create-release",
+    "actions/github-script",
+    "actions/setup-dotnet",
+    "actions/setup-go",
+    "actions/setup-java",
+    "actions/setup-node",
+    "actions/setup-python",
+    "aquasecurity/trivy-action",
+    "astral-sh/setup-uv",
+    "azure/setup-helm",
+    "azure/setup-kubectl",
+    "bufbuild/buf-setup-action",
+    "codecov/codecov-action",
+    "denoland/setup-deno",
+    "docker/build-push-action",
+    "docker/login-action",
+    "docker/metadata-action",
+    "docker/setup-buildx-action",
+    "docker/setup-qemu-action",
+    "dorny/test-reporter",
+    "dtolnay/rust-toolchain",
+    "enricomi/publish-unit-test-result-action",
+    "github/codeql-action/upload-sarif",
+    "hashicorp/setup-terraform",
+    "mikepenz/action-junit-report",
+    "moonrepo/setup-rust",
+    "oven-sh/setup-bun",
+    "pnpm/action-setup",
+    "ruby/setup-ruby",
+    "sigstore/cosign-installer",
+    "slackapi/slack-github-action",
+    "softprops/action-gh-release",
+    "taiki-e/install-action",
 ];
+
+/// Of these something is undone after the last step.
+const UNDONE: &[&str] = &["docker/login-action", "docker/setup-buildx-action"];
 
 /// The meaning of `uses`, with its evaluated inputs.
 pub fn builtin(uses: &str, with: &BTreeMap<String, String>) -> Builtin {
@@ -65,11 +93,8 @@ pub fn builtin(uses: &str, with: &BTreeMap<String, String>) -> Builtin {
     if is(&"actions/checkout") {
         return checkout(with);
     }
-    if is(&"taiki-e/install-action") {
-        return install(reference, with);
-    }
-    if let Some((_, program)) = TOOLS.iter().find(|(name, _)| is(name)) {
-        return Builtin::Run(StepAction::Tool { program: (*program).to_owned() });
+    if KNOWN.iter().any(is) {
+        return known(action.to_ascii_lowercase(), reference, with);
     }
     if let Some(keeping) = keep::keeping(action, with) {
         return keeping;
@@ -83,11 +108,6 @@ pub fn builtin(uses: &str, with: &BTreeMap<String, String>) -> Builtin {
 
 fn checkout(with: &BTreeMap<String, String>) -> Builtin {
     let given = |name: &str| with.get(name).filter(|value| !value.is_empty());
-    if let Some(repository) = given("repository") {
-        return Builtin::Refused(format!(
-            "checking out another repository (`{repository}`) is not done by this version"
-        ));
-    }
     let fetch_depth = match given("fetch-depth").map(|text| text.trim().parse()) {
         None => 1,
         Some(Ok(depth)) => depth,
@@ -96,26 +116,37 @@ fn checkout(with: &BTreeMap<String, String>) -> Builtin {
         }
     };
     let (reference, path) = (given("ref").cloned(), given("path").cloned());
-    Builtin::Run(StepAction::Checkout { reference, path, fetch_depth })
+    let lines = |name: &str| -> Vec<String> {
+        let lines = given(name).map(String::as_str).unwrap_or_default().lines().map(str::trim);
+        lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    };
+    let submodules = match given("submodules").map(|text| text.to_ascii_lowercase()).as_deref() {
+        Some("recursive") => Submodules::Recursive,
+        Some("true") => Submodules::Own,
+        _ => Submodules::None,
+    };
+    let part = CheckoutPart {
+        repository: given("repository").cloned(),
+        sparse: lines("sparse-checkout"),
+        cone: given("sparse-checkout-cone-mode").is_none_or(|text| text != "false"),
+        submodules,
+    };
+    Builtin::Run(StepAction::Checkout { reference, path, fetch_depth, part })
 }
 
-/// The tool is the action's version (`@nextest`), or an input.
-fn install(reference: &str, with: &BTreeMap<String, String>) -> Builtin {
-    let wanted = with.get("tool").map_or(reference, String::as_str);
-    let mut tools = wanted.split([',', '\n']).map(str::trim).filter(|tool| !tool.is_empty());
-    match (tools.next(), tools.next()) {
-        (Some(tool), None) => {
-            let name = tool.split('@').next().unwrap_or(tool);
-            let program = if name == "nextest" { "cargo-nextest" } else { name };
-            Builtin::Run(StepAction::Tool { program: program.to_owned() })
-        }
-        (Some(_), Some(_)) => Builtin::Refused(
-            "several tools in one step are not looked for by this version: \
-             one step for each"
-                .to_owned(),
-        ),
-        (None, _) => Builtin::Refused("the action names no tool".to_owned()),
+fn known(name: String, reference: &str, with: &BTreeMap<String, String>) -> Builtin {
+    let is_undone = UNDONE.contains(&name.as_str());
+    let action = |post| StepAction::Known {
+        name: name.clone(),
+        reference: reference.to_owned(),
+        with: with.clone(),
+        post,
+    };
+    if !is_undone {
+        return Builtin::Run(action(false));
     }
+    let later = Later { condition: Condition::always(), action: action(true), unless: None };
+    Builtin::RunThen(action(false), Box::new(later))
 }
 
 #[cfg(test)]
@@ -126,25 +157,52 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn tool(program: &str) -> Builtin {
-        Builtin::Run(StepAction::Tool { program: program.to_owned() })
-    }
-
     #[test]
     fn checkout_takes_its_inputs() {
         let action = builtin("actions/checkout@v4", &with(&[("fetch-depth", "0"), ("ref", "")]));
-        let wanted = StepAction::Checkout { reference: None, path: None, fetch_depth: 0 };
+        let part = CheckoutPart { cone: true, ..CheckoutPart::default() };
+        let wanted = StepAction::Checkout { reference: None, path: None, fetch_depth: 0, part };
         assert_eq!(action, Builtin::Run(wanted));
-        let other = builtin("actions/checkout@v4", &with(&[("repository", "a/b")]));
-        assert!(matches!(other, Builtin::Refused(_)));
+        let inputs = with(&[
+            ("repository", "a/b"),
+            ("sparse-checkout", "src\n docs"),
+            ("submodules", "true"),
+        ]);
+        let Builtin::Run(StepAction::Checkout { part, .. }) =
+            builtin("actions/checkout@v4", &inputs)
+        else {
+            panic!("no checkout");
+        };
+        assert_eq!(part.repository.as_deref(), Some("a/b"));
+        assert_eq!(
+            (part.sparse.as_slice(), part.submodules),
+            (&["src".into(), "docs".into()][..], Submodules::Own)
+        );
     }
 
     #[test]
-    fn tools_are_found_on_the_machine() {
-        assert_eq!(builtin("dtolnay/rust-toolchain@1.70", &with(&[])), tool("cargo"));
-        assert_eq!(builtin("taiki-e/install-action@nextest", &with(&[])), tool("cargo-nextest"));
-        let hack = with(&[("tool", "cargo-hack@0.6")]);
-        assert_eq!(builtin("taiki-e/install-action@v2", &hack), tool("cargo-hack"));
+    fn known_actions_keep_their_inputs() {
+        let given = with(&[("node-version", "20.x")]);
+        let known = |name: &str, reference: &str, with| StepAction::Known {
+            name: name.to_owned(),
+            reference: reference.to_owned(),
+            with,
+            post: false,
+        };
+        assert_eq!(
+            builtin("Actions/Setup-Node@v4", &given),
+            Builtin::Run(known("actions/setup-node", "v4", given.clone()))
+        );
+        assert_eq!(
+            builtin("dtolnay/rust-toolchain@1.70", &with(&[])),
+            Builtin::Run(known("dtolnay/rust-toolchain", "1.70", with(&[])))
+        );
+        let login = builtin("docker/login-action@v3", &with(&[]));
+        assert!(
+            matches!(login, Builtin::RunThen(_, later) if later.condition.source() == "always()")
+        );
+        assert!(KNOWN.iter().all(|name| name.to_ascii_lowercase() == *name));
+        assert!(UNDONE.iter().all(|name| KNOWN.contains(name)));
     }
 
     #[test]

@@ -117,6 +117,8 @@ pub enum StepAction {
         reference: Option<String>,
         path: Option<String>,
         fetch_depth: u32,
+        #[serde(default)]
+        part: CheckoutPart,
     },
     /// A toolchain action: `program` must be on the machine already (`cargo`, `node`).
     Tool {
@@ -126,6 +128,15 @@ pub enum StepAction {
     /// [`StepOutcome::action`]. `./path`, `owner/repo[/path]@ref`.
     Load {
         uses: String,
+    },
+    /// An action that the runner does itself, by its name in small letters; `post`: what it does
+    /// after the last step.
+    Known {
+        name: String,
+        reference: String,
+        with: BTreeMap<String, String>,
+        #[serde(default)]
+        post: bool,
     },
     /// A program of an action, by its absolute path.
     Node {
@@ -155,6 +166,29 @@ pub enum StepAction {
     Merge(MergeSpec),
     RustRestore(RustCacheSpec),
     RustSave(RustCacheSpec),
+}
+
+/// What of a repository, and of which, a checkout is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckoutPart {
+    /// `OWNER/NAME`; nothing: the job's own.
+    pub repository: Option<String>,
+    /// Patterns of git-sparse-checkout(1); none: everything.
+    pub sparse: Vec<String>,
+    /// The patterns are folders.
+    pub cone: bool,
+    pub submodules: Submodules,
+}
+
+/// Whether a checkout fills its submodules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Submodules {
+    #[default]
+    None,
+    Own,
+    Recursive,
 }
 
 /// What a step came to.

@@ -17,6 +17,7 @@ const PURE_DEPENDENCIES: &[&str] = &[
     "hex",
     "indexmap",
     "jiff",
+    "quick-xml",
     "saphyr",
     "serde",
     "serde_json",

@@ -7,10 +7,11 @@ use grit_pipeline::plan::{ActionPlan, ActionRuns};
 use grit_pipeline::{Conclusion, RunnerError};
 
 use super::environment::find_program;
-use super::folder::read_bounded;
+use super::fetching::ActionRepo;
+use super::folder::{read_bounded, remove_all};
 use super::process::{self, Command};
 use super::step::Attempt;
-use super::{blocking, tool};
+use super::{blocking, chain, tool};
 
 /// An action's file is never longer than this.
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
@@ -19,11 +20,63 @@ const FILE_MAX_BYTES: u64 = 1024 * 1024;
 const KEPT: &str = ".grit/actions";
 
 /// Finds what `uses` names; the second is what the step comes to.
-pub(super) async fn load(at: &Attempt, uses: &str) -> (Option<Box<ActionPlan>>, Conclusion) {
-    let (workspace, uses) = (at.job.folder.workspace(), uses.to_owned());
-    match blocking(move || find(&workspace, &uses)).await {
+pub(super) async fn load(
+    at: &Attempt,
+    uses: &str,
+) -> Result<(Option<Box<ActionPlan>>, Conclusion), RunnerError> {
+    let root = match root(at, uses).await? {
+        Ok(root) => root,
+        Err(why) => return Ok((None, Conclusion::Unable(why))),
+    };
+    let uses = uses.to_owned();
+    Ok(match blocking(move || find(&root, &uses)).await {
         Ok(action) => (Some(Box::new(action)), Conclusion::Exited(0)),
         Err(why) => (None, Conclusion::Unable(why)),
+    })
+}
+
+/// What an action must lie in.
+struct Root {
+    folder: PathBuf,
+    /// Of the action in it.
+    path: PathBuf,
+}
+
+/// The workspace for what is in it; else the action's own repository, which is fetched for the job
+/// once.
+async fn root(at: &Attempt, uses: &str) -> Result<Result<Root, String>, RunnerError> {
+    let workspace = at.job.folder.workspace();
+    if let Some(path) = uses.strip_prefix("./") {
+        return Ok(Ok(Root { folder: workspace, path: path.into() }));
+    }
+    let Some((wanted, path)) = ActionRepo::parse(uses) else {
+        return Ok(Err(format!("`{uses}` names no action")));
+    };
+    let kept =
+        Path::new(KEPT).join(&wanted.owner).join(format!("{}@{}", wanted.repo, wanted.reference));
+    if workspace.join(&kept).is_dir() {
+        return Ok(Ok(Root { folder: workspace, path: kept.join(path) }));
+    }
+    let folder = at.job.folder.actions().join(wanted.to_string());
+    let root = Root { folder: folder.clone(), path: path.into() };
+    if folder.is_dir() {
+        return Ok(Ok(root));
+    }
+    let (job, actions) = (at.job.spec.clone(), at.shared.config.actions.clone());
+    let index = at.spec.index;
+    let fetched = blocking(move || {
+        let above = folder.parent().unwrap_or(&folder);
+        fs::create_dir_all(above)?;
+        // Whole or not at all: a fetch that was cut short leaves nothing by that name.
+        let draft = above.join(format!(".draft-{index}"));
+        remove_all(&draft)?;
+        let said = actions.fetch(&job, &wanted, &draft)?;
+        fs::rename(&draft, &folder)?;
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(said)
+    });
+    match fetched.await {
+        Ok(said) => at.say(&said).await.map(|()| Ok(root)),
+        Err(error) => Ok(Err(chain(error.as_ref()))),
     }
 }
 
@@ -37,8 +90,8 @@ pub(super) async fn node(at: &Attempt, program: &str) -> Result<Conclusion, Runn
     process::run(at, Command { words, cwd, variables: at.variables.clone() }).await
 }
 
-fn find(workspace: &Path, uses: &str) -> Result<ActionPlan, String> {
-    let folder = folder(workspace, uses)?;
+fn find(root: &Root, uses: &str) -> Result<ActionPlan, String> {
+    let folder = folder(root, uses)?;
     for name in ["action.yml", "action.yaml"] {
         let path = folder.join(name);
         let bytes = read_bounded(&path, FILE_MAX_BYTES);
@@ -56,34 +109,23 @@ fn find(workspace: &Path, uses: &str) -> Result<ActionPlan, String> {
     Err(format!("`{uses}`: there is no action.yml in {}", folder.display()))
 }
 
-/// The folder that the action lies in, which is below the workspace whatever links there are.
-fn folder(workspace: &Path, uses: &str) -> Result<PathBuf, String> {
-    let wanted = match uses.strip_prefix("./") {
-        Some(path) => workspace.join(path),
-        None => kept(workspace, uses)?,
-    };
+/// The folder that the action lies in, which is below its root whatever links there are.
+fn folder(root: &Root, uses: &str) -> Result<PathBuf, String> {
     let missing = |_| match uses.starts_with("./") {
         true => format!(
             "there is no `{uses}` in the workspace; is `actions/checkout` missing before it?"
         ),
-        false => format!("`{uses}` is not built in, and not kept in {KEPT} of the workspace"),
+        false => format!("`{uses}`: there is no such folder in its repository"),
     };
-    let found = wanted.canonicalize().map_err(missing)?;
-    let root = workspace.canonicalize().map_err(|error| error.to_string())?;
-    if found.starts_with(root) {
+    let found = root.folder.join(&root.path).canonicalize().map_err(missing)?;
+    let above = root.folder.canonicalize().map_err(|error| error.to_string())?;
+    if found.starts_with(above) {
         return Ok(found);
     }
-    Err(format!("`{uses}` leads out of the workspace"))
-}
-
-/// `owner/repo/path@ref` lies in `owner/repo@ref/path`.
-fn kept(workspace: &Path, uses: &str) -> Result<PathBuf, String> {
-    let wrong = || format!("`{uses}` names no action");
-    let (path, reference) = uses.split_once('@').ok_or_else(wrong)?;
-    let mut parts = path.splitn(3, '/');
-    let (owner, repo) = parts.next().zip(parts.next()).ok_or_else(wrong)?;
-    let folder = workspace.join(KEPT).join(owner).join(format!("{repo}@{reference}"));
-    Ok(folder.join(parts.next().unwrap_or_default()))
+    Err(format!(
+        "`{uses}` leads out of {}",
+        if uses.starts_with("./") { "the workspace" } else { "its repository" }
+    ))
 }
 
 fn read(uses: &str, name: &str, text: String, folder: &Path) -> Result<ActionPlan, String> {
@@ -135,11 +177,18 @@ mod tests {
             (".grit/actions/o/r@v1/deep/m.js", ""),
             ("broken/action.yml", "runs:\n  using: composite\n  steps: [{run: x}]\n"),
         ]);
-        assert_eq!(find(world.path(), "./a").unwrap().steps().len(), 1);
-        assert_eq!(find(world.path(), "o/r/deep@v1").unwrap().programs(), ["m.js"]);
-        let error = |uses| find(world.path(), uses).unwrap_err();
+        let find = |uses: &str| {
+            let folder = world.path().to_owned();
+            let path = match uses.strip_prefix("./") {
+                Some(path) => path.into(),
+                None => Path::new(KEPT).join("o/r@v1").join("deep"),
+            };
+            super::find(&Root { folder, path }, uses)
+        };
+        assert_eq!(find("./a").unwrap().steps().len(), 1);
+        assert_eq!(find("o/r/deep@v1").unwrap().programs(), ["m.js"]);
+        let error = |uses| find(uses).unwrap_err();
         assert!(error("./none").contains("actions/checkout"));
-        assert!(error("o/r@v2").contains("not built in"));
         assert!(error("./broken").contains("shell"));
         assert!(error("./../..").contains("out of the workspace"));
     }

@@ -3,7 +3,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use grit_pipeline::{Conclusion, RunnerError};
+use grit_pipeline::{CheckoutPart, Conclusion, RunnerError};
 use tokio_util::sync::CancellationToken;
 
 use super::folder::{Folder, remove_all};
@@ -16,15 +16,16 @@ pub(super) async fn run(
     reference: Option<&str>,
     path: Option<&str>,
     depth: u32,
+    part: &CheckoutPart,
 ) -> Result<Conclusion, RunnerError> {
     let Some(path) = inside(path.unwrap_or_default()) else {
         at.say("The `path` of a checkout must be a relative path within the workspace.").await?;
         return Ok(Conclusion::Exited(1));
     };
-    at.say(&announcement(at, reference, &path)).await?;
+    at.say(&announcement(at, reference, &path, part)).await?;
     let checked_out = tokio::select! {
         biased;
-        checked_out = check_out(at, reference, path, depth) => checked_out,
+        checked_out = check_out(at, reference, path, depth, part) => checked_out,
         conclusion = at.cut_short() => return Ok(conclusion),
     };
     match checked_out {
@@ -43,15 +44,16 @@ async fn check_out(
     reference: Option<&str>,
     path: PathBuf,
     depth: u32,
+    part: &CheckoutPart,
 ) -> Result<(), String> {
     let (source, job, index) = (at.shared.config.source.clone(), at.job.clone(), at.spec.index);
-    let reference = reference.map(str::to_owned);
+    let (reference, part) = (reference.map(str::to_owned), part.clone());
     let abandoned = CancellationToken::new();
     let _when_dropped = abandoned.clone().drop_guard();
     blocking(move || {
         let from = job.folder.checkout(index);
         remove_all(&from).map_err(|error| error.to_string())?;
-        let done = source.checkout(&job.spec, reference.as_deref(), depth, &from);
+        let done = source.checkout(&job.spec, reference.as_deref(), depth, &part, &from);
         done.map_err(|error| chain(error.as_ref()))?;
         if abandoned.is_cancelled() {
             return Err("nobody waits for it any more".to_owned());
@@ -61,11 +63,15 @@ async fn check_out(
     .await
 }
 
-fn announcement(at: &Attempt, reference: Option<&str>, path: &Path) -> String {
+fn announcement(at: &Attempt, reference: Option<&str>, path: &Path, part: &CheckoutPart) -> String {
     let job = &at.job.spec;
     let mut text = format!("Checking out {}/{} at ", job.tenant, job.repo);
     // Writing to a string does not fail.
+    if let Some(other) = &part.repository {
+        text = format!("Checking out {other} at ");
+    }
     let _ = match (reference, &job.ref_name) {
+        (None, _) if part.repository.is_some() => write!(text, "its default branch"),
         (Some(reference), _) => write!(text, "{reference}"),
         (None, Some(name)) => write!(text, "{} ({})", job.commit, name.as_str()),
         (None, None) => write!(text, "{}", job.commit),

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use grit_pipeline::StepSpec;
 
@@ -25,7 +25,10 @@ pub(super) type Variables = BTreeMap<OsString, OsString>;
 
 /// Our own environment, as far as steps get it.
 #[derive(Clone, Debug)]
-pub(super) struct Inherited(Variables);
+pub(super) struct Inherited {
+    variables: Variables,
+    tool_cache: Option<PathBuf>,
+}
 
 impl Inherited {
     pub fn from_this_process() -> Self {
@@ -35,7 +38,13 @@ impl Inherited {
             .collect();
         own.entry("PATH".into()).or_insert_with(|| PATH_DEFAULT.into());
         own.entry("LANG".into()).or_insert_with(|| "C.UTF-8".into());
-        Self(own)
+        let tool_cache = env::var_os("RUNNER_TOOL_CACHE").map(PathBuf::from);
+        Self { variables: own, tool_cache: tool_cache.filter(|folder| folder.is_absolute()) }
+    }
+
+    /// Where this machine keeps tools by version, where somebody says so.
+    pub fn tool_cache(&self) -> Option<&Path> {
+        self.tool_cache.as_deref()
     }
 
     /// The whole environment of a step. `secrets` win over everything, the step's own variables
@@ -46,7 +55,7 @@ impl Inherited {
         spec: &StepSpec,
         secrets: &BTreeMap<String, String>,
     ) -> Variables {
-        let mut all = self.0.clone();
+        let mut all = self.variables.clone();
         all.insert("TMPDIR".into(), folder.temp().into());
         all.insert("RUNNER_TEMP".into(), folder.temp().into());
         all.extend(spec.env.iter().map(|(name, value)| (name.into(), value.into())));

@@ -89,6 +89,11 @@ impl Folder {
         self.root.join("uploads")
     }
 
+    /// Where the actions of others are that the job uses, by `OWNER/REPO@REF`.
+    pub fn actions(&self) -> PathBuf {
+        self.root.join("actions")
+    }
+
     fn steps(&self) -> PathBuf {
         self.root.join("steps")
     }

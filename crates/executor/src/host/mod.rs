@@ -13,10 +13,12 @@ mod artifact;
 mod cache;
 mod checkout;
 mod environment;
+mod fetching;
 pub(crate) mod folder;
 mod ground;
 mod job;
 mod kept;
+mod known;
 mod log;
 mod process;
 mod rust_cache;
@@ -36,7 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use grit_host::{Shim, durable};
-use grit_pipeline::{JobSpec, Prepared, Runner, RunnerError, StepOutcome, StepSpec};
+use grit_pipeline::{CheckoutPart, JobSpec, Prepared, Runner, RunnerError, StepOutcome, StepSpec};
 use grit_types::{BoxFuture, Clock, EffectId, Entropy, JobId, RunId};
 use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +51,7 @@ use folder::Folder;
 use job::Job;
 use step::Step;
 
+pub use fetching::{ActionRepo, Actions};
 pub use kept::{KeptArtifact, KeptError, unpack_archive};
 pub use log::LOG_MAX_BYTES;
 
@@ -85,6 +88,8 @@ pub struct HostConfig {
     /// The binary that becomes the step's command.
     pub shim: Shim,
     pub source: Arc<dyn Checkouts>,
+    /// Asked for actions that are neither built in nor in the workspace.
+    pub actions: Arc<dyn Actions>,
     /// Asked at every start of a step.
     pub secrets: Secrets,
     /// What `secrets` gives to expressions, asked as well; no log may show these either.
@@ -94,8 +99,8 @@ pub struct HostConfig {
 
 /// Where the files of a commit come from.
 pub trait Checkouts: Send + Sync {
-    /// Writes the files of `reference` (the job's commit if it is `None`) into `into`, with a
-    /// `.git` of their own that knows the last `depth` commits; 0: all.
+    /// Writes the files of `reference` (the job's commit if it is `None`) into `into`, as far as
+    /// `part` says, with a `.git` of their own that knows the last `depth` commits; 0: all.
     ///
     /// `into` does not exist yet, its parent does. What is written there is moved afterwards, so it
     /// may not depend on where it is. Blocks. The error is shown to people, with its causes.
@@ -104,6 +109,7 @@ pub trait Checkouts: Send + Sync {
         job: &JobSpec,
         reference: Option<&str>,
         depth: u32,
+        part: &CheckoutPart,
         into: &Path,
     ) -> Result<(), Box<dyn Error + Send + Sync>>;
 }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::environment::{self, FILES, Variables};
 use super::folder::{Folder, StepRecord, StepState, read_bounded, remove_all};
 use super::job::Job;
+use super::known::{self, Given};
 use super::log::{self, Log};
 use super::{
     NOT_PREPARED, Shared, action, artifact, blocking, cache, checkout, failed, locked, rust_cache,
@@ -65,6 +66,7 @@ pub(super) struct Made {
     pub env: BTreeMap<String, String>,
     /// For the steps that tidy up after it.
     pub state: BTreeMap<String, String>,
+    pub given: Given,
     action: Option<Box<ActionPlan>>,
 }
 
@@ -139,6 +141,10 @@ impl Step {
         outcome.outputs.extend(made.outputs);
         outcome.env.extend(made.env);
         outcome.state.extend(made.state);
+        outcome.outputs.extend(made.given.outputs);
+        outcome.env.extend(made.given.env);
+        outcome.path.extend(made.given.path);
+        outcome.state.extend(made.given.state);
         outcome.action = made.action;
         outcome.duration = self.shared.config.clock.now().since(begun);
         self.record(&job, StepState::Done(outcome.clone())).await?;
@@ -293,14 +299,18 @@ impl Attempt {
     async fn perform(&self, made: &mut Made) -> Result<Conclusion, RunnerError> {
         match &self.spec.action {
             StepAction::Script { script, command } => script::run(self, script, command).await,
-            StepAction::Checkout { reference, path, fetch_depth } => {
-                checkout::run(self, reference.as_deref(), path.as_deref(), *fetch_depth).await
+            StepAction::Checkout { reference, path, fetch_depth, part } => {
+                let (reference, path) = (reference.as_deref(), path.as_deref());
+                checkout::run(self, reference, path, *fetch_depth, part).await
             }
             StepAction::Tool { program } => tool::run(self, program).await,
             StepAction::Load { uses } => {
-                let (action, conclusion) = action::load(self, uses).await;
+                let (action, conclusion) = action::load(self, uses).await?;
                 made.action = action;
                 Ok(conclusion)
+            }
+            StepAction::Known { name, reference, with, post } => {
+                known::run(self, name, reference, with, *post, &mut made.given).await
             }
             StepAction::Node { program } => action::node(self, program).await,
             StepAction::Restore { key, restore_keys, paths, must, lookup_only } => {

@@ -52,6 +52,7 @@ fn texts(action: &mut StepAction) -> Vec<&mut String> {
         StepAction::Download(spec) => spec.texts(),
         StepAction::Merge(spec) => spec.texts(),
         StepAction::RustRestore(spec) | StepAction::RustSave(spec) => spec.texts(),
+        StepAction::Known { with, .. } => with.values_mut().collect(),
         StepAction::Tool { .. } | StepAction::Load { .. } | StepAction::Node { .. } => Vec::new(),
     }
 }

@@ -8,7 +8,8 @@ use crate::world::{World, log, run, succeed};
 fn checkout(index: u32, reference: Option<&str>, path: Option<&str>) -> StepSpec {
     let mut step = step(index, "");
     let (reference, path) = (reference.map(str::to_owned), path.map(str::to_owned));
-    step.action = StepAction::Checkout { reference, path, fetch_depth: 1 };
+    step.action =
+        StepAction::Checkout { reference, path, fetch_depth: 1, part: Default::default() };
     step
 }
 

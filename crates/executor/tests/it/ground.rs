@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use grit_executor::{Checkouts, HostConfig};
+use grit_executor::{ActionRepo, Actions, Checkouts, HostConfig};
 use grit_host::Shim;
 use grit_pipeline::keep::{JobScope, Trust};
-use grit_pipeline::{JobSpec, StepAction, StepSpec};
+use grit_pipeline::{CheckoutPart, JobSpec, StepAction, StepSpec};
 use grit_types::{Clock, CommitId, EffectId, Entropy, EventId, JobId, RunId, Tenant, Timestamp};
 
 pub const TOKEN: &str = "grit-t0ken-0123456789";
@@ -47,6 +47,7 @@ impl Checkouts for Files {
         job: &JobSpec,
         reference: Option<&str>,
         depth: u32,
+        _part: &CheckoutPart,
         into: &Path,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         if reference == Some("absent") {
@@ -62,6 +63,19 @@ impl Checkouts for Files {
     }
 }
 
+struct NoActions;
+
+impl Actions for NoActions {
+    fn fetch(
+        &self,
+        _job: &JobSpec,
+        wanted: &ActionRepo,
+        _into: &Path,
+    ) -> Result<String, Box<dyn Error + Send + Sync>> {
+        Err(format!("there is no {wanted}").into())
+    }
+}
+
 pub fn config(data: &Path, fixture: &Path) -> HostConfig {
     HostConfig {
         work: data.join("work"),
@@ -72,6 +86,7 @@ pub fn config(data: &Path, fixture: &Path) -> HostConfig {
         entropy: Arc::new(Random),
         shim: Shim::at(fixture),
         source: Arc::new(Files),
+        actions: Arc::new(NoActions),
         secrets: Arc::new(|_| [("GRIT_TOKEN".to_owned(), TOKEN.to_owned())].into()),
         named: Arc::new(|_| [("PASSWORD".to_owned(), PASSWORD.to_owned())].into()),
         clock: Arc::new(SystemClock),

@@ -19,6 +19,19 @@ impl Repository {
         at: Option<&RefName>,
         into: &Path,
     ) -> Result<(), GitError> {
+        self.checkout_part(commit, at, &[], false, into)
+    }
+
+    /// As [`Repository::checkout`], of the paths alone that match `patterns`, as
+    /// git-sparse-checkout(1) reads them; `cone`: they are folders. All where there are none.
+    pub fn checkout_part(
+        &self,
+        commit: &CommitId,
+        at: Option<&RefName>,
+        patterns: &[String],
+        cone: bool,
+        into: &Path,
+    ) -> Result<(), GitError> {
         self.commit_info(commit)?;
         let into = &std::path::absolute(into).doing("find", into)?;
         let above = durable::parent(into);
@@ -32,6 +45,15 @@ impl Repository {
             .operand(&self.git_dir)
             .operand(into)
             .run()?;
+        if !patterns.is_empty() {
+            Git::new("sparse-checkout")
+                .worktree(into)
+                .flag("set")
+                .flag(if cone { "--cone" } else { "--no-cone" })
+                .flag("--stdin")
+                .input(patterns.join("\n").into_bytes())
+                .run()?;
+        }
         // A name that begins with `-` is a valid ref, but git accepts it for no branch.
         let branch = at.and_then(RefName::branch).filter(|name| !name.starts_with('-'));
         let checkout = Git::new("checkout").worktree(into).flag("--quiet").flag("--force");

@@ -48,6 +48,12 @@ pub enum Verb {
     Status(Status),
     /// What was deployed, from the repository itself
     History(History),
+    /// Results of tests: reports, flaky tests, quarantine
+    Test(super::measure::args::Test),
+    /// Coverage of tests, and what it must come to
+    Coverage(super::measure::args::Coverage),
+    /// Results of benchmarks
+    Bench(super::measure::args::Bench),
     /// Steer a rollout in progress
     Rollout(Rollout),
     /// Approve what waits for it

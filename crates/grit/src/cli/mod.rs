@@ -19,6 +19,7 @@ mod issue;
 mod lock;
 mod log;
 mod logs;
+mod measure;
 mod named;
 mod pipeline;
 mod place;
@@ -144,6 +145,9 @@ async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure
         Verb::Verify => verify::run(place, ui),
         Verb::Compact(options) => compact::run(&options, place, ui),
         Verb::Doctor(options) => doctor::run(&options, place, ui),
+        Verb::Test(options) => measure::test(&options, place, ui),
+        Verb::Coverage(options) => measure::coverage(&options, place, ui),
+        Verb::Bench(options) => measure::bench(&options, ui),
         Verb::Logs(options) => logs::run(&options, place, ui).await,
         Verb::Artifact(options) => artifact::run(&options.verb, place, ui).await,
         Verb::Token(options) => token::run(&options.verb, place, ui).await,

@@ -1,9 +1,12 @@
 //! Putting the rooms together: the one place that knows more than one adapter.
 
+mod actions;
 mod clock;
 mod data;
 mod edge;
+mod modules;
 mod observe;
+mod pins;
 mod runner;
 mod serve;
 mod source;
@@ -12,6 +15,7 @@ mod verify;
 pub use clock::{OsEntropy, SystemClock};
 pub use data::{DataFolder, ServeFile};
 pub use edge::EdgeProcess;
+use pins::Pins;
 pub use runner::{job_env, open_local};
 pub use serve::{Options, Server, start};
 pub use source::{GitSource, LOCAL_REPO_DEFAULT};

@@ -1,21 +1,26 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use grit_control::ports::RepoId;
 use grit_executor::{Checkouts, HostConfig, HostRunner, KeptArtifact};
 use grit_git::{Git, Repository};
 use grit_host::Shim;
-use grit_pipeline::JobSpec;
+use grit_pipeline::{CheckoutPart, JobSpec, Submodules};
 use grit_rollout::SlotId;
 use grit_server::{ArtifactView, Artifacts, ArtifactsError, JobTokens, LogError, Logs};
 use grit_target::process::ProcessTarget;
 use grit_types::{BoxFuture, Clock, Entropy, InstanceId, JobId, RunId};
 
-use super::{DataFolder, GitSource, OsEntropy};
+use super::actions::{GitActions, Pinning, Places};
+use super::modules::Modules;
+use super::{DataFolder, GitSource, OsEntropy, Pins};
 use crate::exit::Failure;
+
+/// No `grit.lock` is larger.
+const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Where steps exchange their ledger, where the repository has a remote of its own.
 const LEDGER_REMOTE: &str = "grit";
@@ -46,7 +51,12 @@ pub async fn open(
         keys: Some(data.path("keys")),
         entropy: random,
         shim: Shim::this_binary(),
-        source: Arc::new(Hosted(source)),
+        actions: Arc::new(hosted_actions(data, source.clone())),
+        source: Arc::new(Hosted {
+            places: Places::find(None),
+            store: data.path("actions"),
+            source,
+        }),
         secrets: Arc::new(secrets),
         named: Arc::new(|_: &JobSpec| BTreeMap::new()),
         clock,
@@ -71,12 +81,39 @@ pub async fn open_local(
         keys: None,
         entropy: Arc::new(OsEntropy),
         shim: Shim::this_binary(),
+        actions: Arc::new(local_actions(&repository)),
         source: Arc::new(Local(repository)),
         secrets: Arc::new(|_: &JobSpec| BTreeMap::new()),
         named: Arc::new(move |_: &JobSpec| secrets.clone()),
         clock,
     };
     open_runner(config).await
+}
+
+/// Pinned by the `grit.lock` of each job's commit.
+fn hosted_actions(data: &DataFolder, source: Arc<GitSource>) -> GitActions {
+    let read = move |job: &JobSpec| -> Result<Option<String>, BoxError> {
+        let repository = source.open(&job.repo)?;
+        let bytes = repository.read_file(&job.commit, Pins::FILE, FILE_BYTES_MAX)?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    };
+    GitActions {
+        places: Places::find(None),
+        store: data.path("actions"),
+        pinning: Pinning::Commit(Box::new(read)),
+        alone: Mutex::default(),
+    }
+}
+
+/// Pinned by the `grit.lock` of the working tree.
+fn local_actions(repository: &Repository) -> GitActions {
+    let folder = repository.worktree().unwrap_or_else(|| repository.git_dir().to_owned());
+    GitActions {
+        places: Places::find(Some(repository)),
+        store: repository.common_dir().join("grit").join("actions"),
+        pinning: Pinning::WorkingTree(folder),
+        alone: Mutex::default(),
+    }
 }
 
 /// What steps find: `grit` itself among the programs, where artifacts are kept, and the server.
@@ -100,7 +137,11 @@ async fn open_runner(config: HostConfig) -> Result<Arc<HostRunner>, Failure> {
 }
 
 /// Checkouts from the repositories of a data folder.
-struct Hosted(Arc<GitSource>);
+struct Hosted {
+    source: Arc<GitSource>,
+    places: Places,
+    store: PathBuf,
+}
 
 impl Checkouts for Hosted {
     fn checkout(
@@ -108,9 +149,11 @@ impl Checkouts for Hosted {
         job: &JobSpec,
         reference: Option<&str>,
         _depth: u32,
+        part: &CheckoutPart,
         into: &Path,
     ) -> Result<(), BoxError> {
-        check_out(&self.0.open(&job.repo)?, job, reference, into)
+        let modules = Modules { places: &self.places, store: &self.store, origin: None };
+        check_out(&self.source.open(&job.repo)?, job, reference, part, &modules, into)
     }
 }
 
@@ -123,10 +166,16 @@ impl Checkouts for Local {
         job: &JobSpec,
         reference: Option<&str>,
         _depth: u32,
+        part: &CheckoutPart,
         into: &Path,
     ) -> Result<(), BoxError> {
-        check_out(&self.0, job, reference, into)?;
-        hand_down(&self.0, into)
+        let places = Places::find(Some(&self.0));
+        let store = self.0.common_dir().join("grit").join("actions");
+        let origin = self.0.setting("remote.origin.url")?;
+        let origin = origin.map(|url| from_anywhere(&self.0, &url));
+        let modules = Modules { places: &places, store: &store, origin };
+        check_out(&self.0, job, reference, part, &modules, into)?;
+        if part.repository.is_some() { Ok(()) } else { hand_down(&self.0, into) }
     }
 }
 
@@ -165,16 +214,31 @@ fn check_out(
     repository: &Repository,
     job: &JobSpec,
     reference: Option<&str>,
+    part: &CheckoutPart,
+    modules: &Modules<'_>,
     into: &Path,
 ) -> Result<(), BoxError> {
-    let commit = match reference.filter(|text| !text.is_empty()) {
-        None => job.commit.clone(),
-        Some(text) => {
-            let found = repository.resolve(text)?;
-            found.ok_or_else(|| format!("there is no `{text}` in this repository"))?
-        }
-    };
-    Ok(repository.checkout(&commit, job.ref_name.as_ref(), into)?)
+    let reference = reference.filter(|text| !text.is_empty());
+    if let Some(name) = &part.repository
+        && *name != format!("{}/{}", job.tenant, job.repo)
+    {
+        modules.other(name, reference, into)?;
+    } else {
+        let commit = match reference {
+            None => job.commit.clone(),
+            Some(text) => {
+                let found = repository.resolve(text)?;
+                found.ok_or_else(|| format!("there is no `{text}` in this repository"))?
+            }
+        };
+        let at = job.ref_name.as_ref();
+        repository.checkout_part(&commit, at, &part.sparse, part.cone, into)?;
+    }
+    match part.submodules {
+        Submodules::None => Ok(()),
+        Submodules::Own => modules.fill(into, false),
+        Submodules::Recursive => modules.fill(into, true),
+    }
 }
 
 /// Logs of jobs and instances of a data folder.

@@ -35,6 +35,13 @@ impl Condition {
         Self { text, test: Test::Node(node), asks_for_status: true, place }
     }
 
+    /// What holds whatever was before: `always()`.
+    pub fn always() -> Self {
+        let node = Node::Call(Function::Status(StatusFunction::Always), Vec::new());
+        let (text, place) = ("always()".to_owned(), Place::default());
+        Self { text, test: Test::Node(node), asks_for_status: true, place }
+    }
+
     /// Reads `text`; an error's offset counts from its beginning.
     pub fn parse(text: &str, scope: Scope<'_>) -> Result<Self, ExprError> {
         if text.trim().is_empty() {

@@ -187,6 +187,7 @@ pub fn script(spec: &StepSpec) -> &str {
         StepAction::Download(spec) => &spec.name,
         StepAction::Merge(spec) => &spec.name,
         StepAction::RustRestore(spec) | StepAction::RustSave(spec) => &spec.key,
+        StepAction::Known { name, .. } => name,
     }
 }
 

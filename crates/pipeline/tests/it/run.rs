@@ -321,7 +321,7 @@ fn built_in_actions() {
         ]}),
     )]);
     world.play();
-    assert_eq!(world.scripts(), ["checkout", "cargo", "k"]);
+    assert_eq!(world.scripts(), ["checkout", "dtolnay/rust-toolchain", "k"]);
     let views = &world.run.views()[0];
     let states: Vec<&str> = views.steps.iter().map(|step| step.state.as_str()).collect();
     assert_eq!(states, ["success", "success", "success", "failure", "skipped", "skipped"]);
@@ -329,7 +329,7 @@ fn built_in_actions() {
     assert_eq!(views.steps[5].title, "Post Run actions/cache@v4");
     assert!(matches!(
         world.specs()[0].action,
-        StepAction::Checkout { fetch_depth: 2, reference: None, path: None }
+        StepAction::Checkout { fetch_depth: 2, reference: None, path: None, .. }
     ));
 }
 

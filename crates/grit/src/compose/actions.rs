@@ -169,7 +169,7 @@ impl GitActions {
 }
 
 /// What is pinned in a folder's file.
-fn lock_text(folder: &Path) -> Result<Option<String>, BoxError> {
+pub fn lock_text(folder: &Path) -> Result<Option<String>, BoxError> {
     use std::io::Read;
     let file = match std::fs::File::open(folder.join(Pins::FILE)) {
         Ok(file) => file,

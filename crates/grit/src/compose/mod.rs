@@ -12,10 +12,11 @@ mod serve;
 mod source;
 mod verify;
 
+pub use actions::{Places as ActionPlaces, lock_text};
 pub use clock::{OsEntropy, SystemClock};
 pub use data::{DataFolder, ServeFile};
 pub use edge::EdgeProcess;
-use pins::Pins;
+pub use pins::{Pin, Pins};
 pub use runner::{job_env, open_local};
 pub use serve::{Options, Server, start};
 pub use source::{GitSource, LOCAL_REPO_DEFAULT};

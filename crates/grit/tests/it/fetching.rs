@@ -55,6 +55,13 @@ fn an_action_of_a_mirror_is_pinned_and_another_commit_for_it_is_refused() {
     assert!(out.stderr.contains(first.trim()) && out.stderr.contains(second.trim()), "{out:?}");
     assert!(!out.stderr.contains("hello ann"), "{out:?}");
     assert_eq!(std::fs::read_to_string(repository.join("grit.lock")).unwrap(), lock);
+
+    let mut pin = env.command(GRIT, &repository);
+    pin.env("GRIT_ACTIONS_MIRROR", env.path("mirror")).args(["pipeline", "pin", "acme/hello@v1"]);
+    env.run(&mut pin).expect_code(0);
+    let lock = std::fs::read_to_string(repository.join("grit.lock")).unwrap();
+    assert!(lock.contains(second.trim()) && !lock.contains(first.trim()), "{lock}");
+    run(&env, &repository, Some("mirror"), "off").expect_code(0);
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub enum PipelineVerb {
     Plan(Plan),
     /// The workflows, what starts them, and their jobs
     List(List),
+    /// Write the commits that actions of others are now to grit.lock
+    Pin(Pin),
 }
 
 #[derive(Debug, Args)]
@@ -36,6 +38,16 @@ pub struct Plan {
     pub at: Option<String>,
     #[command(flatten)]
     pub what: crate::cli::run::args::What,
+}
+
+#[derive(Debug, Args)]
+pub struct Pin {
+    /// Only these, also where they are pinned already: OWNER/REPO@REF
+    #[arg(value_name = "ACTION")]
+    pub actions: Vec<String>,
+    /// All of them again
+    #[arg(long, conflicts_with = "actions")]
+    pub update: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 pub mod args;
 mod lint;
 mod list;
+mod pin;
 mod sarif;
 
 pub use list::trigger;
@@ -23,6 +24,7 @@ pub fn run(options: &Pipeline, place: &Place, ui: &Ui) -> Result<Exit, Failure> 
     match &options.verb {
         PipelineVerb::Lint(options) => lint::run(options, place, ui),
         PipelineVerb::List(options) => list::run(options, place, ui),
+        PipelineVerb::Pin(options) => pin::run(options, place, ui),
         PipelineVerb::Plan(options) => {
             let repository = place.repository()?;
             let commit = match &options.at {

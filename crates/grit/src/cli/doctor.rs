@@ -46,9 +46,21 @@ pub fn run(options: &Doctor, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     findings.extend(clocks(&changes));
     findings.extend(standing(&ledger, options.repair).map_err(failed)?);
     findings.extend(index(&ledger, options.repair)?);
+    findings.extend(put_aside(&ledger));
     let left = findings.iter().any(|finding| finding.weight == Weight::Problem);
     ui.data(&findings, |findings| text(findings));
     Ok(if left { Exit::Failed } else { Exit::Done })
+}
+
+/// What is not staged, out of the way since a run of hooks was killed.
+fn put_aside(ledger: &GitLedger) -> Option<Finding> {
+    let record = ledger.repository().git_dir().join(super::run::ASIDE);
+    record.is_file().then(|| Finding {
+        check: "put-aside",
+        weight: Weight::Problem,
+        message: "what was not staged when a run of hooks was killed is out of the way".to_owned(),
+        hint: Some("`grit run --hook pre-commit` puts it back first".to_owned()),
+    })
 }
 
 fn locks(ledger: &GitLedger, repair: bool) -> Result<Vec<Finding>, Failure> {

@@ -38,6 +38,7 @@ use begin::Begin;
 use told::Teller;
 use wanted::Chosen;
 
+pub use hook::ASIDE;
 pub use show::plans as show_plans;
 pub use wanted::{Wanted, wanted};
 

@@ -32,6 +32,9 @@ fn a_plain_run_is_what_a_push_of_the_branch_would_start() {
     let work =
         cloned(&env, &[(CI, FILTERED), ("src/a", "1"), (".github/workflows/hand.yml", BY_HAND)]);
     let run = || names(&env.data(&work, &["run", "--json"]));
+    env.commit(&work, &[("src/a", "0")], "code [skip ci]");
+    assert_eq!(run(), [""; 0], "the message says so");
+    env.git(&work, &["push", "--quiet", "origin", "main"]);
     env.commit(&work, &[("README.md", "docs")], "docs");
     assert_eq!(run(), [""; 0], "no path of the push is in src");
     env.commit(&work, &[("src/a", "2")], "code");

@@ -117,6 +117,8 @@ fn work_that_is_not_staged_survives_a_kill_at_any_moment_of_the_hooks() {
     wait_for("the hook", || begun.exists().then_some(()).ok_or_else(|| running.stderr()));
     assert_eq!(read(&folder, "file"), "one\n", "it is out of the way");
     running.end(Signal::KILL);
+    let out = env.grit(&folder, &["doctor"]).expect_code(1);
+    assert!(out.stdout.contains("puts it back first"), "{out:?}");
     write(&folder, "other", "typed since\n");
     write(&folder, CONFIG, "repos: []\n");
     env.git(&folder, &["add", CONFIG]);

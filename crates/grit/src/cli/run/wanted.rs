@@ -56,6 +56,11 @@ pub fn wanted(
         given.payload = payload(repository, commit, pushed.before.as_ref(), &given)?;
     }
     let chosen = choose(what, &files.plans, &given)?;
+    let named = what.workflow.is_some() || !what.jobs.is_empty() || given.is_told;
+    if let Some(words) = skips(repository, commit)?.filter(|_| !named) {
+        ui.status(format!("Nothing is started: the commit's message says `{words}`"));
+        return Ok(Wanted { chosen: Vec::new(), plans: Vec::new(), given, issues: files.issues });
+    }
     if chosen.is_empty() {
         nothing_starts(&files.plans, &given, ui);
     }
@@ -102,6 +107,15 @@ fn no_job(job: &str, chosen: &[Chosen]) -> Failure {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("`grit pipeline list` shows them"),
     }
+}
+
+/// What in a commit's message keeps a push of it from starting anything.
+///
+/// Source: GitHub's "Skipping workflow runs".
+fn skips(repository: &Repository, commit: &CommitId) -> Result<Option<&'static str>, Failure> {
+    let words = ["[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]"];
+    let info = repository.commit_info(commit).map_err(|error| git_failure(&error))?;
+    Ok(words.into_iter().find(|words| info.subject.contains(words)))
 }
 
 /// What only other workflows call is never run by itself.

@@ -22,6 +22,9 @@ use crate::ui::Ui;
 const REF: &str = "refs/worktree/grit-hook";
 const VERSION: u32 = 1;
 
+/// The record, below the git folder of the working tree.
+pub const ASIDE: &str = "grit/hook.json";
+
 const MODE_LINK: &str = "120000";
 const MODE_EXECUTABLE: &str = "100755";
 const MODE_SUBMODULE: &str = "160000";
@@ -314,7 +317,7 @@ fn folder(tree: &WorkTree) -> PathBuf {
 }
 
 fn record_path(tree: &WorkTree) -> PathBuf {
-    folder(tree).join("hook.json")
+    tree.git_dir.join(ASIDE)
 }
 
 fn write_record(tree: &WorkTree, record: &Record) -> Result<(), Failure> {

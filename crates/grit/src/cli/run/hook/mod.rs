@@ -22,6 +22,7 @@ use crate::cli::place::{Place, git_is_there};
 use crate::cli::signals::Signals;
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
+pub use aside::ASIDE;
 use aside::{Alone, Aside};
 use config::{Config, Hook};
 use exec::{Done, Program};

@@ -2,7 +2,7 @@
 //! rule that a file is synced before it gets its name, the objects before the ref that names them,
 //! and every folder before the answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The calls that [`Call::read`] knows, as `strace -e trace=` wants them.
 pub const CALLS: &str = "fsync,fdatasync,link,linkat,mkdir,mkdirat,rename,renameat,renameat2,write";
@@ -51,6 +51,23 @@ impl Call {
     }
 }
 
+/// The lines of a trace, each call whole, where it ended: `strace` writes one that another thread's
+/// came in between as two.
+pub fn whole(trace: &str) -> Vec<String> {
+    let (mut begun, mut lines) = (BTreeMap::new(), Vec::new());
+    for line in trace.lines() {
+        let (task, call) = line.split_once(' ').unwrap_or((line, ""));
+        if let Some(start) = line.strip_suffix("<unfinished ...>") {
+            begun.insert(task, start);
+        } else if let Some((_, end)) = call.split_once(" resumed>") {
+            lines.extend(begun.remove(task).map(|start| format!("{}{end}", start.trim_end())));
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    lines
+}
+
 /// The first thing that was done too early, said in words; none where all is in order.
 pub fn too_early(calls: &[Call]) -> Option<String> {
     let mut synced = BTreeSet::new();
@@ -95,6 +112,16 @@ fn folder(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_in_two_lines_is_one() {
+        let trace = "1 mkdir(\"/a\", 0777 <unfinished ...>\n2 fsync(3</b>) = 0\n\
+                     1 <... mkdir resumed>) = -1 EEXIST (File exists)\n";
+        let calls = whole(trace);
+        assert_eq!(calls[1], "1 mkdir(\"/a\", 0777) = -1 EEXIST (File exists)");
+        let read: Vec<Call> = calls.iter().filter_map(|line| Call::read(line, |_| false)).collect();
+        assert_eq!(read, [Call::Sync("/b".to_owned())]);
+    }
 
     #[test]
     fn what_is_out_of_order_is_seen() {

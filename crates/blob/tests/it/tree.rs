@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use grit_blob::{Anchor, BlobError, Entry, EntryKind, Item, Kept, Tree, TreeError, Trees};
-use grit_testkit::order::{CALLS, Call, too_early};
+use grit_testkit::order::{CALLS, Call, too_early, whole};
 use grit_testkit::{temp_dir, tool};
 use grit_types::Digest;
 use proptest::prelude::*;
@@ -293,7 +293,7 @@ fn synced_before_named_before_acknowledged() {
         _ => true,
     };
     let calls: Vec<Call> =
-        text.lines().filter_map(|line| Call::read(line, told)).filter(counts).collect();
+        whole(&text).iter().filter_map(|line| Call::read(line, told)).filter(counts).collect();
     let count = |wanted: fn(&Call) -> bool| calls.iter().filter(|call| wanted(call)).count();
     assert_eq!(count(|call| matches!(call, Call::Acknowledge)), 3, "{calls:#?}");
     assert_eq!(count(|call| matches!(call, Call::Rename(..))), 7, "{calls:#?}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use grit_git::{GitLedger, Repository};
 use grit_ledger::Ledger;
-use grit_testkit::order::{CALLS, Call, too_early};
+use grit_testkit::order::{CALLS, Call, too_early, whole};
 use grit_testkit::{ProcessGuard, git, temp_dir, tool};
 use grit_types::EventId;
 
@@ -161,8 +161,8 @@ fn synced_before_named_before_acknowledged() {
     traced.env(REPOSITORY, &path).env(COUNT, "3");
     assert!(traced.output().unwrap().status.success());
     let text = fs::read_to_string(&trace).unwrap();
-    let calls: Vec<Call> = text
-        .lines()
+    let calls: Vec<Call> = whole(&text)
+        .iter()
         .filter_map(|line| Call::read(line, |told| told.parse::<EventId>().is_ok()))
         .collect();
     let count = |wanted: fn(&Call) -> bool| calls.iter().filter(|call| wanted(call)).count();

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use anyhow::{Result, ensure};
-use grit_testkit::order::{CALLS, Call, too_early};
+use grit_testkit::order::{CALLS, Call, too_early, whole};
 
 use super::world::{Deed, Template};
 
@@ -23,8 +23,8 @@ pub fn check(template: &Template, deed: Deed) -> Result<Vec<String>> {
     let answers = |told: &str| told.len() >= ANSWER_LEN_MIN;
     // What the runs of git tell, they tell to `grit`: nobody else has it yet.
     let (anybody, us) = ("write(1<", format!("write(1<{}>", answer.display()));
-    let calls: Vec<Call> = text
-        .lines()
+    let calls: Vec<Call> = whole(&text)
+        .iter()
         .filter(|line| !line.contains(anybody) || line.contains(&us))
         .filter_map(|line| Call::read(line, answers))
         .filter(|call| concerns(call, &ours))

@@ -341,7 +341,13 @@ pub(super) async fn keep_cache(
         let now = service.now();
         let added = upload.store.add_cache((&job.tenant, &job.repo), &job.scope, new, now)?;
         service.transfers.end(&upload);
-        upload.store.tidy(now)?;
+        let store = upload.store.clone();
+        // What it holds keeps everything from being collected.
+        drop(upload);
+        if let Err(error) = store.tidy(now) {
+            let error = grit_types::chain(&error);
+            tracing::warn!(error, "what is over was not removed from a store");
+        }
         Ok(added)
     })
     .await

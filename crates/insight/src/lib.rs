@@ -23,6 +23,7 @@ pub mod dora;
 pub mod flaky;
 mod history;
 mod ledger;
+pub mod pipelines;
 pub mod suite;
 mod xml;
 

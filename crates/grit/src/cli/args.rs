@@ -48,6 +48,8 @@ pub enum Verb {
     Status(Status),
     /// What was deployed, from the repository itself
     History(History),
+    /// How pipelines do over time
+    Metrics(super::metrics::Metrics),
     /// Results of tests: reports, flaky tests, quarantine
     Test(super::measure::args::Test),
     /// Coverage of tests, and what it must come to

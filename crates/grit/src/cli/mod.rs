@@ -20,6 +20,7 @@ mod lock;
 mod log;
 mod logs;
 mod measure;
+mod metrics;
 mod named;
 mod pipeline;
 mod place;
@@ -145,6 +146,7 @@ async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure
         Verb::Verify => verify::run(place, ui),
         Verb::Compact(options) => compact::run(&options, place, ui),
         Verb::Doctor(options) => doctor::run(&options, place, ui),
+        Verb::Metrics(options) => metrics::run(&options, place, ui),
         Verb::Test(options) => measure::test(&options, place, ui),
         Verb::Coverage(options) => measure::coverage(&options, place, ui),
         Verb::Bench(options) => measure::bench(&options, ui),

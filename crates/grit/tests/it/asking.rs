@@ -105,6 +105,11 @@ fn what_is_not_there_is_named_beside_what_is() {
         out if out.stdout.contains("v1.0") => Ok(()),
         out => Err(format!("{out:?}")),
     });
+    let metrics = answer(&["metrics", "pipelines", "--json"]).expect_code(0).document();
+    let whole = &metrics["data"][0];
+    assert!(whole["runs"].as_u64() >= Some(1), "{metrics:#}");
+    assert_eq!(whole["success"], 10_000, "{metrics:#}");
+    assert_eq!(whole["job"], serde_json::Value::Null, "{metrics:#}");
     assert_snapshot!(ask(&["history", "scv"]), @r"
     exit 3
     Error: no deployment is recorded of `scv`; did you mean `svc`?

@@ -29,6 +29,7 @@ pub const FLOORS: &[(&str, Floor)] = &[
     ("grit-journal", Floor::Layer(5)),
     ("grit-index", Floor::Layer(5)),
     ("grit-host", Floor::Layer(5)),
+    ("grit-engine", Floor::Layer(5)),
     ("grit-blob", Floor::Layer(5)),
     ("grit-executor", Floor::Layer(6)),
     ("grit-target", Floor::Layer(6)),

@@ -75,6 +75,36 @@ pub const TOOLS: &[Tool] = &[
         why: "proves fsync before rename before acknowledgement, and injects disk faults",
     },
     Tool {
+        name: "docker",
+        probe: &["--version"],
+        source: Source::Debian("docker.io"),
+        why: "steps of jobs build and push images with it",
+    },
+    Tool {
+        name: "dockerd",
+        probe: &["--version"],
+        source: Source::Debian("docker.io"),
+        why: "the engine of jobs in containers, of services and of container actions",
+    },
+    Tool {
+        name: "busybox",
+        probe: &["true"],
+        source: Source::Debian("busybox-static"),
+        why: "the one program in the images of those tests",
+    },
+    Tool {
+        name: "docker-registry",
+        probe: &["--version"],
+        source: Source::Debian("docker-registry"),
+        why: "what a job's images are pushed to",
+    },
+    Tool {
+        name: "pg_lsclusters",
+        probe: &[],
+        source: Source::Debian("postgresql"),
+        why: "its PostgreSQL is put into the image of a service",
+    },
+    Tool {
         name: "setpriv",
         probe: &["--version"],
         source: Source::Debian("util-linux"),

@@ -3,6 +3,7 @@
 use grit_diag::{Diagnostics, Source as Text, render};
 use grit_dialect::github;
 use grit_pipeline::plan::Plan;
+use grit_pipeline::runners::{RunnerKind, RunnerRule};
 use grit_rollout::config::{self, Config, IssuesConfig};
 use grit_types::CommitId;
 
@@ -17,6 +18,8 @@ pub const CONFIG: &str = "grit.yaml";
 #[derive(Debug, Default)]
 pub struct Found {
     pub plans: Vec<Plan>,
+    /// What runs which jobs, as `grit.yaml` has it.
+    pub runners: Vec<RunnerRule>,
     /// Rendered for people.
     pub problems: Vec<String>,
 }
@@ -25,8 +28,10 @@ pub struct Found {
 /// is built that could not be deployed.
 pub fn read(source: &dyn Source, at: &RepoId, commit: &CommitId) -> Result<Found, SourceError> {
     let mut found = Found::default();
-    if let Some(Err(problems)) = configuration(source, at, commit)? {
-        found.problems.push(problems);
+    match configuration(source, at, commit)? {
+        Some(Ok(config)) => found.runners = runners(&config),
+        Some(Err(problems)) => found.problems.push(problems),
+        None => {}
     }
     for name in source.list(at, commit, WORKFLOWS)? {
         if !name.ends_with(".yml") && !name.ends_with(".yaml") {
@@ -76,6 +81,18 @@ pub fn issues(
 ) -> Result<IssuesConfig, SourceError> {
     let config = configuration(source, at, commit)?;
     Ok(config.and_then(Result::ok).map(|config| config.issues).unwrap_or_default())
+}
+
+/// What `grit.yaml` says of the labels of `runs-on`, as a run wants it.
+pub fn runners(config: &Config) -> Vec<RunnerRule> {
+    let rule = |rule: &config::RunnerConfig| RunnerRule {
+        labels: rule.labels.clone(),
+        on: match &rule.on {
+            config::RunnerOn::Host => RunnerKind::Host,
+            config::RunnerOn::Container(image) => RunnerKind::Container(image.clone()),
+        },
+    };
+    config.runners.iter().map(rule).collect()
 }
 
 fn rendered(diagnostics: &Diagnostics) -> String {

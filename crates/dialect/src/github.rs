@@ -5,6 +5,7 @@
 
 mod action;
 mod check;
+mod container;
 mod events;
 mod job;
 mod link;

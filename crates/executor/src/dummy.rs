@@ -68,6 +68,7 @@ impl Runner for DummyRunner {
             temp: format!("/dummy/{}/temp", job.job),
             os: "Linux".to_owned(),
             arch: "X64".to_owned(),
+            containers: Default::default(),
         };
         Box::pin(std::future::ready(Ok(prepared)))
     }

@@ -2,6 +2,8 @@
 //!
 //! - [`HostRunner`] runs them as processes of this machine: each job in a workspace of its own,
 //!   each step in a process session of its own, its output masked before it is stored.
+//!   A job that asks for containers has them at a Docker engine ([`EngineConfig`]): its steps are
+//!   commands in its own, services are beside it, and an action may be a container as well.
 //! - [`DummyRunner`] answers from a script and starts nothing: for simulations and for tests of
 //!   what stands above.
 //!
@@ -11,8 +13,9 @@
 //! Caches and artifacts of jobs are kept in a store by content, apart by trust; actions that bring
 //! their own program find the services that they expect, on this machine.
 //!
-//! What it deliberately does not do: it isolates nothing (steps are processes of the user that Grit
-//! runs as), fetches nobody's actions, installs no toolchain, and reads no repository: files of a
+//! What it deliberately does not do: it isolates nothing (steps without a container are processes
+//! of the user that Grit runs as), fetches nobody's actions, installs no toolchain, and reads no
+//! repository: files of a
 //! commit come through [`Checkouts`].
 //!
 //! ```no_run
@@ -39,6 +42,6 @@ mod text;
 
 pub use dummy::DummyRunner;
 pub use host::{
-    ActionRepo, Actions, Checkouts, HostConfig, HostRunner, KeptArtifact, KeptError, LOG_MAX_BYTES,
-    OpenError, Secrets, unpack_archive,
+    ActionRepo, Actions, Checkouts, EngineConfig, HostConfig, HostRunner, KeptArtifact, KeptError,
+    LOG_MAX_BYTES, OpenError, Secrets, unpack_archive,
 };

@@ -11,7 +11,7 @@ pub mod version;
 use std::collections::BTreeMap;
 
 use crate::expr::Condition;
-use crate::{CheckoutPart, StepAction, Submodules};
+use crate::{ActionImage, CheckoutPart, StepAction, Submodules, shell};
 
 /// What an action comes to here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,11 +99,24 @@ pub fn builtin(uses: &str, with: &BTreeMap<String, String>) -> Builtin {
     if let Some(keeping) = keep::keeping(action, with) {
         return keeping;
     }
-    if uses.starts_with("docker://") {
-        let why = format!("`{uses}`: container actions are not run by this version");
-        return Builtin::Refused(why);
+    if let Some(image) = uses.strip_prefix("docker://") {
+        return container(image, with);
     }
     Builtin::Run(StepAction::Load { uses: uses.to_owned() })
+}
+
+/// An image by its name, with the step's `entrypoint` and `args`.
+fn container(image: &str, with: &BTreeMap<String, String>) -> Builtin {
+    let given = |name: &str| with.get(name).filter(|text| !text.is_empty());
+    let args = given("args").map_or(Ok(Vec::new()), |line| shell::arguments(line));
+    match args {
+        Ok(args) => Builtin::Run(StepAction::Container {
+            image: ActionImage::Named(image.to_owned()),
+            entrypoint: given("entrypoint").cloned(),
+            args,
+        }),
+        Err(error) => Builtin::Refused(error.to_string()),
+    }
 }
 
 fn checkout(with: &BTreeMap<String, String>) -> Builtin {
@@ -207,7 +220,7 @@ mod tests {
 
     #[test]
     fn nothing_pretends_to_have_been_done() {
-        for uses in ["docker://alpine:3", "actions/upload-artifact@v4", "actions/cache@v4"] {
+        for uses in ["actions/upload-artifact@v4", "actions/cache@v4"] {
             assert!(matches!(builtin(uses, &with(&[])), Builtin::Refused(_)), "{uses}");
         }
     }

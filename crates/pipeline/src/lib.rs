@@ -9,6 +9,7 @@
 //! - [`schedule`]: which of the ready jobs start now.
 //! - [`builtin`]: what `uses:` means without fetching anybody's code.
 //! - [`keep`]: what steps keep for later ones: caches and artifacts.
+//! - [`runners`]: which label of `runs-on` is served by what.
 //! - [`seal`]: what a step is given that its planner does not know.
 //! - [`Annotation`]: what steps say about places in files.
 //! - [`Runner`]: what executes steps, from whoever has processes.
@@ -27,11 +28,13 @@
 mod annotation;
 pub mod builtin;
 pub mod concurrency;
+mod container;
 pub mod expr;
 pub mod keep;
 pub mod plan;
 mod port;
 pub mod run;
+pub mod runners;
 pub mod schedule;
 pub mod seal;
 pub mod shell;
@@ -40,4 +43,5 @@ mod testing;
 pub mod trigger;
 
 pub use annotation::{Annotation, AnnotationLevel, Annotations, JOB_MAX, STEP_LEVEL_MAX};
+pub use container::{ActionImage, ContainerSpec, Containers, PreparedContainers, PreparedService};
 pub use port::*;

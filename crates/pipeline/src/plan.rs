@@ -6,6 +6,7 @@
 
 mod action;
 mod call;
+mod container;
 mod data;
 mod hold;
 mod job;
@@ -21,6 +22,7 @@ use crate::expr::Template;
 
 pub use action::{ActionInput, ActionPlan, ActionRuns};
 pub use call::{Access, Call, PERMISSION_SCOPES, Permissions};
+pub use container::{ContainerKeys, ContainerPlan, ServicesPlan};
 pub use data::{Data, DataError};
 pub use hold::{Concurrency, ConcurrencyPlan, EnvironmentPlan, EnvironmentSpec, Protection};
 pub use job::{Action, Condition, Job, JobKey, JobKeyError, Matrix, Step, Unsupported};

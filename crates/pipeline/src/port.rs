@@ -6,6 +6,7 @@ use std::time::Duration;
 use grit_types::{BoxFuture, CommitId, EffectId, JobId, RefName, Repo, RunId, Tenant};
 use serde::{Deserialize, Serialize};
 
+use crate::container::{ActionImage, Containers, PreparedContainers};
 use crate::keep::{DownloadSpec, JobScope, MergeSpec, RustCacheSpec, UploadSpec};
 use crate::plan::Permissions;
 
@@ -15,7 +16,8 @@ use crate::plan::Permissions;
 /// process or by one that died, answers what became of it; a step that was under way when the
 /// runner died answers [`Conclusion::Interrupted`] and is never silently run a second time.
 pub trait Runner: Send + Sync {
-    /// Makes the job's workspace, empty.
+    /// Makes the job's workspace, empty, and the containers that it wants; those are up, and those
+    /// that say when they are healthy are.
     fn prepare(
         &self,
         effect: &EffectId,
@@ -63,6 +65,8 @@ pub struct JobSpec {
     /// Whose caches it reads and writes.
     #[serde(default)]
     pub scope: JobScope,
+    #[serde(default)]
+    pub containers: Containers,
 }
 
 impl JobSpec {
@@ -81,6 +85,8 @@ pub struct Prepared {
     pub os: String,
     /// `X64`, `ARM64`.
     pub arch: String,
+    #[serde(default)]
+    pub containers: PreparedContainers,
 }
 
 /// One step, every expression in it already evaluated.
@@ -152,6 +158,13 @@ pub enum StepAction {
         /// It is only looked for.
         #[serde(default)]
         lookup_only: bool,
+    },
+    /// A container of its own; it sees the job's workspace. Without an entry point, or without
+    /// arguments, the image's own are used.
+    Container {
+        image: ActionImage,
+        entrypoint: Option<String>,
+        args: Vec<String>,
     },
     /// Keeps the paths under the key, unless there is a cache of it. A variable [`CACHE_KEY`]
     /// says which key the step that restored it had.

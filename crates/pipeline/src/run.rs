@@ -8,10 +8,12 @@
 //! step that uses an action goes through the action's steps, in a frame of their own. A run is over when nothing of its
 //! jobs is left on the machine.
 
+mod action;
 mod advance;
 mod allow;
 mod call;
 mod command;
+mod containers;
 mod context;
 mod decide;
 mod effect;

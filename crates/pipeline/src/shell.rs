@@ -11,6 +11,8 @@ pub enum ShellError {
     Windows(String),
     #[error("shell `{0}` has a quote that is not closed")]
     Quote(String),
+    #[error("`{0}` has a quote that is not closed")]
+    Arguments(String),
 }
 
 /// The command for a shell as GitHub names it; `{0}` in it stands for the script's path.
@@ -26,6 +28,32 @@ pub fn command(shell: Option<&str>) -> Result<Vec<String>, ShellError> {
         Some(other) => return Err(ShellError::NoPlace(other.to_owned())),
     };
     words(line).ok_or_else(|| ShellError::Quote(line.to_owned()))
+}
+
+/// Splits a line into arguments, as a shell would that expands nothing.
+pub fn arguments(line: &str) -> Result<Vec<String>, ShellError> {
+    let mut all = Vec::new();
+    let mut word = None::<String>;
+    let (mut quote, mut chars) = (None::<char>, line.chars());
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None | Some('"'), '\\') => {
+                word.get_or_insert_default().extend(chars.next());
+            }
+            (None, c) if c.is_whitespace() => all.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err(ShellError::Arguments(line.to_owned()));
+    }
+    all.extend(word);
+    Ok(all)
 }
 
 /// Splits at spaces outside of double quotes.
@@ -50,6 +78,14 @@ fn words(line: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_are_split_as_a_shell_does() {
+        let split = |line| arguments(line).map(|words| words.join("|"));
+        assert_eq!(split(" a 'b c'  \"d 'e' \\\" f\" g\\ h ''").unwrap(), "a|b c|d 'e' \" f|g h|");
+        assert!(split("a 'b").is_err());
+        assert_eq!(split("").unwrap(), "");
+    }
 
     #[test]
     fn the_shells_of_the_documentation() {

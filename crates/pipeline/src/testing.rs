@@ -45,6 +45,8 @@ pub(crate) fn job(key: &str, needs: &[&str]) -> Job {
         permissions: None,
         environment: None,
         concurrency: None,
+        container: None,
+        services: None,
     }
 }
 

@@ -13,6 +13,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod engine;
 pub mod order;
 mod port;
 mod process;

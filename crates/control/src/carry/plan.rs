@@ -7,6 +7,7 @@ use grit_pipeline::plan::Plan;
 use grit_pipeline::run::{
     Command as RunCommand, Foreign, Refusal as RunRefusal, Request, SLOTS_DEFAULT, Selection,
 };
+use grit_pipeline::runners::RunnerRule;
 use grit_pipeline::trigger::{PushEvent, triggers_on};
 use grit_types::{Actor, CommitId, Principal, RefName, RunId, Timestamp, chain};
 
@@ -42,8 +43,9 @@ impl Carry {
         };
         let found = self.until_done("reading pipelines", attempt).await;
         let mut records = Vec::new();
+        let runners = found.runners.clone();
         for plan in triggered(found, build.ref_name.as_ref())? {
-            let request = Arc::new(self.request(at, build, plan));
+            let request = Arc::new(self.request(at, build, plan, &runners));
             records.push(RunRecord {
                 run: request.run,
                 name: request.plan.name.clone(),
@@ -65,7 +67,7 @@ impl Carry {
         Ok(records)
     }
 
-    fn request(&self, at: &RepoId, build: &Build, plan: Plan) -> Request {
+    fn request(&self, at: &RepoId, build: &Build, plan: Plan, runners: &[RunnerRule]) -> Request {
         let seed = format!("{}/{}", self.id, plan.file);
         let run = RunId::derived(build.at, seed.as_bytes());
         let mut env = self.ports.job_env.clone();
@@ -89,6 +91,7 @@ impl Carry {
             os: "Linux".to_owned(),
             foreign: Foreign::Refuse,
             serves: Vec::new(),
+            runners: runners.to_vec(),
             secrets: Default::default(),
             seal: run.to_string(),
             setting: Default::default(),

@@ -89,10 +89,7 @@ fn runs_of(reader: &mut Reader, node: &Node) -> Option<ActionRuns> {
             let composite = super::step::Place::Composite;
             Some(ActionRuns::Composite { steps: job::steps(reader, steps, composite) })
         }
-        "docker" => {
-            let image = fields.required("image", &mut reader.diagnostics)?;
-            Some(ActionRuns::Docker { image: reader.filled(image)? })
-        }
+        "docker" => docker_action(reader, &mut fields),
         node if node.starts_with("node") => node_action(reader, &mut fields),
         other => {
             let message = format!("an action cannot run by `{other}`");
@@ -113,4 +110,26 @@ fn node_action(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<ActionRun
     let post_if = post_if.and_then(|node| reader.condition(node, scope::ACTION_IF));
     let post_if = post_if.or_else(|| Condition::parse("always()", Scope::ANY).ok());
     Some(ActionRuns::Node { pre, main: reader.filled(main)?, post, post_if: post_if? })
+}
+
+fn docker_action(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<ActionRuns> {
+    let image = fields.required("image", &mut reader.diagnostics)?;
+    let mut program = |key| fields.take(key).and_then(|node| reader.filled(node));
+    let (entrypoint, pre, post) =
+        (program("entrypoint"), program("pre-entrypoint"), program("post-entrypoint"));
+    let post_if = fields.take("post-if");
+    let post_if = post_if.and_then(|node| reader.condition(node, scope::ACTION_IF));
+    let args = fields.take("args").and_then(|node| read::list(node, &mut reader.diagnostics));
+    let args = args.unwrap_or_default().iter();
+    let args = args.filter_map(|node| reader.template(node, scope::ACTION_STEP)).collect();
+    let env = fields.take("env").and_then(|node| reader.texts(node, scope::ACTION_STEP));
+    Some(ActionRuns::Docker {
+        image: reader.filled(image)?,
+        entrypoint,
+        pre_entrypoint: pre,
+        post_entrypoint: post,
+        post_if: post_if.unwrap_or_else(Condition::always),
+        args,
+        env: env.unwrap_or_default(),
+    })
 }

@@ -6,7 +6,7 @@ use grit_pipeline::plan::{Call, Job, JobKey, STEPS_PER_JOB_MAX, Step, Texts, Uns
 
 use super::reader::Reader;
 use super::workflow::{defaults, is_nothing};
-use super::{check, runner, scope, step, strategy};
+use super::{check, container, runner, scope, step, strategy};
 use crate::codes;
 
 /// A job, and where its needs are named.
@@ -52,6 +52,8 @@ fn empty(reader: &Reader, key: &Spanned<JobKey>) -> Job {
         permissions: None,
         environment: None,
         concurrency: None,
+        container: None,
+        services: None,
     }
 }
 
@@ -143,12 +145,10 @@ fn with_steps(reader: &mut Reader, fields: &mut Fields<'_>, job: &mut Job, key: 
         job.environment = runner::environment(reader, node);
     }
     if let Some(node) = fields.take("container") {
-        runner::container(reader, node);
-        unsupported(reader, fields, job, "container", true);
+        job.container = container::container(reader, node);
     }
     if let Some(node) = fields.take("services") {
-        runner::services(reader, node);
-        unsupported(reader, fields, job, "services", true);
+        job.services = container::services(reader, node);
     }
     if fields.take("snapshot").is_some() {
         unsupported(reader, fields, job, "snapshot", false);

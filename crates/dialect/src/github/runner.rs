@@ -1,9 +1,8 @@
 //! What a job is run in and with; read to be checked.
 
-use grit_diag::codes::INVALID_VALUE;
 use grit_diag::decode::{Spanned, read};
 use grit_diag::suggest;
-use grit_diag::yaml::{Node, Value};
+use grit_diag::yaml::Node;
 use grit_pipeline::expr::Scope;
 use grit_pipeline::plan::{
     Access, ConcurrencyPlan, EnvironmentPlan, PERMISSION_SCOPES, Permissions,
@@ -101,61 +100,4 @@ pub(super) fn environment(reader: &mut Reader, node: &Node) -> Option<Environmen
     }
     fields.finish(&mut reader.diagnostics);
     Some(EnvironmentPlan { name: name?, url, place })
-}
-
-pub(super) fn services(reader: &mut Reader, node: &Node) {
-    if node.as_str().is_some_and(|text| text.contains("${{")) {
-        reader.template(node, scope::JOB);
-        return;
-    }
-    for (_, service) in read::entries(node, &mut reader.diagnostics).unwrap_or_default() {
-        container(reader, service);
-    }
-}
-
-/// A container of a job or a service.
-pub(super) fn container(reader: &mut Reader, node: &Node) {
-    if node.as_mapping().is_none() {
-        if node.is_null() {
-            reader.diagnostics.error(node.span, INVALID_VALUE, "the container has no image");
-            return;
-        }
-        reader.template(node, scope::JOB);
-        return;
-    }
-    let Some(mut fields) = reader.fields(node) else { return };
-    match fields.required("image", &mut reader.diagnostics) {
-        Some(image) if image.is_null() => {
-            reader.diagnostics.error(image.span, INVALID_VALUE, "the container has no image");
-        }
-        Some(image) => {
-            reader.template(image, scope::JOB);
-        }
-        None => {}
-    }
-    if let Some(env) = fields.take("env") {
-        reader.texts(env, scope::CONTAINER_ENV);
-    }
-    for key in ["ports", "volumes"] {
-        if let Some(list) = fields.take(key) {
-            let items = read::one_or_many(list, &mut reader.diagnostics).unwrap_or_default();
-            for item in items.iter().filter(|item| !matches!(item.value, Value::Mapping(_))) {
-                reader.template(item, scope::JOB);
-            }
-        }
-    }
-    for key in ["options", "command", "entrypoint"] {
-        if let Some(text) = fields.take(key) {
-            reader.template(text, scope::JOB);
-        }
-    }
-    if let Some(mut credentials) = fields.take("credentials").and_then(|node| reader.fields(node)) {
-        for key in ["username", "password"] {
-            if let Some(text) = credentials.take(key) {
-                reader.template(text, scope::CREDENTIALS);
-            }
-        }
-        credentials.finish(&mut reader.diagnostics);
-    }
-    fields.finish(&mut reader.diagnostics);
 }

@@ -82,7 +82,7 @@ async fn root(at: &Attempt, uses: &str) -> Result<Result<Root, String>, RunnerEr
 
 /// Runs a program of an action by Node.
 pub(super) async fn node(at: &Attempt, program: &str) -> Result<Conclusion, RunnerError> {
-    if find_program("node", &at.variables).is_none() {
+    if at.job.inside().is_none() && find_program("node", &at.variables).is_none() {
         return Ok(Conclusion::Unable(tool::not_installed("node")));
     }
     let words = vec!["node".to_owned(), program.to_owned()];
@@ -134,15 +134,15 @@ fn read(uses: &str, name: &str, text: String, folder: &Path) -> Result<ActionPla
     let plan = plan.filter(|_| !findings.has_errors());
     let plan = plan.ok_or_else(|| render::plain(&findings).trim_end().to_owned())?;
     match &plan.runs {
-        ActionRuns::Docker { .. } => {
-            Err(format!("`{uses}`: container actions are not run by this version"))
-        }
         ActionRuns::Node { post, .. } => {
             let programs = plan.programs().into_iter().chain(post.as_deref());
             programs.into_iter().try_for_each(|program| inside(uses, folder, program))?;
             Ok(plan)
         }
-        ActionRuns::Composite { .. } => Ok(plan),
+        ActionRuns::Docker { image, .. } if !image.starts_with("docker://") => {
+            inside(uses, folder, image).map(|()| plan)
+        }
+        ActionRuns::Composite { .. } | ActionRuns::Docker { .. } => Ok(plan),
     }
 }
 

@@ -8,9 +8,11 @@ use grit_pipeline::StepSpec;
 use super::folder::Folder;
 
 /// What steps get of our own environment; everything else in it is none of their business.
-const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "USER", "CARGO_HOME", "RUSTUP_HOME"];
+const INHERITED: [&str; 8] =
+    ["PATH", "HOME", "LANG", "USER", "CARGO_HOME", "RUSTUP_HOME", "DOCKER_HOST", "DOCKER_CONFIG"];
 
-const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH_DEFAULT: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Files that a step may write for the runner: variable, name in the step's folder.
 pub(super) const FILES: [(&str, &str); 5] = [
@@ -20,6 +22,11 @@ pub(super) const FILES: [(&str, &str); 5] = [
     ("GITHUB_STEP_SUMMARY", "summary"),
     ("GITHUB_STATE", "state"),
 ];
+
+/// Whether a variable says where something of this machine is.
+pub(super) fn is_of_the_machine(name: &str) -> bool {
+    INHERITED.contains(&name) || name == "TMPDIR"
+}
 
 pub(super) type Variables = BTreeMap<OsString, OsString>;
 

@@ -9,7 +9,12 @@ use grit_types::{EffectId, JobId, RunId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::container::Kept;
+
 const VERSION: u64 = 1;
+
+/// A file that says that there may be something at an engine.
+const ENGINE: &str = ".engine";
 
 /// Workspaces on their way out: no name of a run begins like this.
 const ASIDE: &str = ".gone-";
@@ -66,7 +71,35 @@ impl Folder {
 
     /// The script of a step and the files that it writes for the runner.
     pub fn step(&self, index: u32) -> PathBuf {
-        self.steps().join(index.to_string())
+        self.files().join(index.to_string())
+    }
+
+    /// Of those of all steps.
+    pub fn files(&self) -> PathBuf {
+        self.root.join("files")
+    }
+
+    /// What containers of the job have as their home.
+    pub fn home(&self) -> PathBuf {
+        self.temp().join("_github_home")
+    }
+
+    /// Where they find the event.
+    pub fn event_folder(&self) -> PathBuf {
+        self.temp().join("_github_workflow")
+    }
+
+    /// Makes what containers see and the machine has no use for. Steps may have removed it.
+    pub fn make_seen(&self) -> io::Result<()> {
+        for folder in [self.home(), self.event_folder(), self.files(), self.actions()] {
+            fs::create_dir_all(folder)?;
+        }
+        let event = self.event_folder().join(JobSpec::EVENT_FILE);
+        if event.exists() {
+            return Ok(());
+        }
+        let job = self.job()?.map(|job| job.event).unwrap_or_default();
+        fs::write(event, job)
     }
 
     /// The record of a step's processes.
@@ -111,7 +144,7 @@ impl Folder {
             return same.then_some(()).ok_or_else(other);
         }
         remove_all(&self.root)?;
-        for folder in [self.workspace(), self.temp(), self.steps()] {
+        for folder in [self.workspace(), self.temp(), self.steps(), self.files()] {
             durable::create_dir_all(&folder)?;
         }
         durable::write(&self.temp().join(JobSpec::EVENT_FILE), job.event.as_bytes())?;
@@ -151,6 +184,30 @@ impl Folder {
         Ok(unfinished)
     }
 
+    /// From now on there may be something of the job at an engine.
+    pub fn note_engine(&self) -> io::Result<()> {
+        if self.is_engine_noted() {
+            return Ok(());
+        }
+        if let Some(work) = self.root.parent().and_then(Path::parent) {
+            durable::write(&work.join(ENGINE), b"")?;
+        }
+        durable::write(&self.root.join(ENGINE), b"")
+    }
+
+    pub fn is_engine_noted(&self) -> bool {
+        self.root.join(ENGINE).exists()
+    }
+
+    /// What the job has at the engine; `None`: nothing that is ready.
+    pub fn containers(&self) -> io::Result<Option<Kept>> {
+        read_json(&self.root.join("containers.json"))
+    }
+
+    pub fn write_containers(&self, kept: &Kept) -> io::Result<()> {
+        durable::write(&self.root.join("containers.json"), &serde_json::to_vec(kept)?)
+    }
+
     /// What steps asked to be masked, as written by [`Folder::write_masks`].
     pub fn masks(&self) -> io::Result<Vec<String>> {
         Ok(read_json(&self.root.join("masks.json"))?.unwrap_or_default())
@@ -160,6 +217,11 @@ impl Folder {
     pub fn write_masks(&self, masks: &[String]) -> io::Result<()> {
         durable::write(&self.root.join("masks.json"), &serde_json::to_vec(masks)?)
     }
+}
+
+/// Whether any job ever had something at an engine.
+pub(super) fn is_engine_noted_in(work: &Path) -> bool {
+    work.join(ENGINE).exists()
 }
 
 /// The folder of a job whose run is not known.

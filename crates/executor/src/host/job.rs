@@ -6,6 +6,7 @@ use grit_pipeline::JobSpec;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::container::{Inside, Kept};
 use super::folder::Folder;
 use super::locked;
 use crate::text::mask::Masks;
@@ -18,6 +19,8 @@ const MASKS_MAX: usize = 1000;
 pub(super) struct Job {
     pub spec: JobSpec,
     pub folder: Folder,
+    /// What it has at an engine.
+    pub containers: Option<Kept>,
     masks: Mutex<MaskSet>,
     /// Problem matchers that its steps added, for those that follow.
     matchers: Mutex<Vec<Arc<Matcher>>>,
@@ -41,10 +44,16 @@ struct MaskSet {
 pub(super) struct TooManyMasks;
 
 impl Job {
-    /// The job of a prepared folder; `None`: it is not prepared.
+    /// The job of a prepared folder; `None`: it is not prepared, or its containers are not.
     pub fn load(folder: Folder) -> io::Result<Option<Self>> {
+        let job = Self::of_prepared(folder)?;
+        Ok(job.filter(|job| job.spec.containers.is_empty() || job.containers.is_some()))
+    }
+
+    /// The same, whatever became of its containers.
+    pub fn of_prepared(folder: Folder) -> io::Result<Option<Self>> {
         let Some(spec) = folder.job()? else { return Ok(None) };
-        let added = folder.masks()?;
+        let (added, containers) = (folder.masks()?, folder.containers()?);
         let mut ready = Masks::none();
         added.iter().for_each(|mask| ready.add(mask));
         let (secrets, ready) = (BTreeSet::new(), Arc::new(ready));
@@ -52,11 +61,22 @@ impl Job {
         Ok(Some(Self {
             spec,
             folder,
+            containers,
             masks: Mutex::new(masks),
             matchers: Mutex::default(),
             readers: TaskTracker::new(),
             over: CancellationToken::new(),
         }))
+    }
+
+    /// A text of ours as a log would show it.
+    pub fn shown(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.masks().apply(text.as_bytes())).into_owned()
+    }
+
+    /// The container that its steps run in.
+    pub fn inside(&self) -> Option<&Inside> {
+        self.containers.as_ref().and_then(|kept| kept.inside.as_ref())
     }
 
     pub fn masks(&self) -> Arc<Masks> {

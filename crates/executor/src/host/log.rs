@@ -271,6 +271,7 @@ mod tests {
             seal: String::new(),
             event: String::new(),
             scope: grit_pipeline::keep::JobScope::default(),
+            containers: Default::default(),
         };
         let work = Folder::new(folder, job.run, job.job);
         work.prepare(&job).unwrap();

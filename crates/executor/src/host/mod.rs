@@ -3,7 +3,7 @@
 //! On disk, below [`HostConfig::work`]: `RUN/JOB/job.json` (what the job is; written last, so a
 //! job that has it is prepared), `RUN/JOB/{workspace,temp}`, `RUN/JOB/steps/INDEX.json` (the
 //! effect, and what became of it), `RUN/JOB/steps/INDEX.session.json` (its processes, for whoever
-//! comes after a crash), `RUN/JOB/steps/INDEX/` (its script and its `GITHUB_ENV` and the like).
+//! comes after a crash), `RUN/JOB/files/INDEX/` (its script and its `GITHUB_ENV` and the like).
 //! The log is `RUN/JOB/INDEX.log` below [`HostConfig::logs`], masked; `INDEX.summary.md` beside it.
 //!
 //! In memory: one task per step under way; whoever asks for the step's effect waits for it.
@@ -12,6 +12,7 @@ mod action;
 mod artifact;
 mod cache;
 mod checkout;
+mod container;
 mod environment;
 mod fetching;
 pub(crate) mod folder;
@@ -38,7 +39,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use grit_host::{Shim, durable};
-use grit_pipeline::{CheckoutPart, JobSpec, Prepared, Runner, RunnerError, StepOutcome, StepSpec};
+use grit_pipeline::{
+    CheckoutPart, JobSpec, Prepared, PreparedContainers, Runner, RunnerError, StepOutcome, StepSpec,
+};
 use grit_types::{BoxFuture, Clock, EffectId, Entropy, JobId, RunId};
 use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +54,7 @@ use folder::Folder;
 use job::Job;
 use step::Step;
 
+pub use container::EngineConfig;
 pub use fetching::{ActionRepo, Actions};
 pub use kept::{KeptArtifact, KeptError, unpack_archive};
 pub use log::LOG_MAX_BYTES;
@@ -95,6 +99,8 @@ pub struct HostConfig {
     /// What `secrets` gives to expressions, asked as well; no log may show these either.
     pub named: Secrets,
     pub clock: Arc<dyn Clock>,
+    /// For containers; nobody asks there before a job wants one.
+    pub engine: EngineConfig,
 }
 
 /// Where the files of a commit come from.
@@ -143,6 +149,7 @@ struct Shared {
     unit: String,
     jobs: Mutex<HashMap<JobId, Arc<Job>>>,
     steps: Mutex<HashMap<(JobId, u32), Running>>,
+    preparing: Mutex<HashMap<JobId, Arc<container::Preparing>>>,
     /// Held while folders of jobs come or go.
     folders: tokio::sync::Mutex<()>,
     closing: CancellationToken,
@@ -167,6 +174,7 @@ impl HostRunner {
         Box::pin(async move {
             let shared = blocking(move || open(config)).await?;
             sweeping::orphans(&shared).await;
+            container::orphans(&shared).await;
             Ok(Arc::new(Self { shared: Arc::new(shared), tasks: TaskTracker::new() }))
         })
     }
@@ -245,6 +253,12 @@ impl HostRunner {
         Ok(running)
     }
 
+    fn end_preparing(&self, job: JobId) {
+        if let Some(preparing) = locked(&self.shared.preparing).get(&job) {
+            preparing.cancel.cancel();
+        }
+    }
+
     /// Cancels what this process runs of the job, and waits for its end.
     async fn end_running(&self, job: JobId) {
         let running: Vec<Running> = {
@@ -277,16 +291,12 @@ impl Runner for HostRunner {
         let folder = self.shared.folder(job.run, job.job);
         let job = job.clone();
         Box::pin(async move {
-            let action = format!("create workspace of {}", job.job);
-            for _ in 0..LOOKS_FOR_ROOM {
-                match self.shared.make(folder.clone(), job.clone()).await {
-                    // What filled the disk may be about to be removed with its job.
-                    Err(error) if durable::is_full(&error) => tokio::time::sleep(LOOK_EVERY).await,
-                    made => return made.map_err(|source| failed(action, source)),
-                }
+            let prepared = self.shared.make_room(&folder, &job).await?;
+            if job.containers.is_empty() {
+                return Ok(prepared);
             }
-            let made = self.shared.make(folder, job).await;
-            made.map_err(|source| failed(action, source))
+            let containers = container::prepare(&self.shared, &folder, &job).await?;
+            Ok(prepared_in(&folder, &job, containers))
         })
     }
 
@@ -301,6 +311,7 @@ impl Runner for HostRunner {
 
     fn cancel(&self, job: JobId) -> BoxFuture<'_, Result<(), RunnerError>> {
         Box::pin(async move {
+            self.end_preparing(job);
             self.end_running(job).await;
             sweeping::unfinished(&self.shared, job).await
         })
@@ -308,8 +319,10 @@ impl Runner for HostRunner {
 
     fn clean(&self, _effect: &EffectId, job: JobId) -> BoxFuture<'_, Result<(), RunnerError>> {
         Box::pin(async move {
+            self.end_preparing(job);
             self.end_running(job).await;
             sweeping::processes(&self.shared, job).await?;
+            container::down(&self.shared, job).await?;
             let known = locked(&self.shared.jobs).remove(&job);
             if let Some(known) = known {
                 known.let_go().await;
@@ -317,7 +330,9 @@ impl Runner for HostRunner {
             if let Some(service) = self.shared.service.get() {
                 service.forget(job);
             }
-            self.shared.remove(job).await
+            self.shared.remove(job).await?;
+            locked(&self.shared.preparing).remove(&job);
+            Ok(())
         })
     }
 }
@@ -340,6 +355,20 @@ impl Shared {
             Service::start(ground, self.closing.clone())
         };
         self.service.get_or_try_init(start).await.cloned()
+    }
+
+    /// The job's folder; where the disk is full, what fills it may be about to go.
+    async fn make_room(&self, folder: &Folder, job: &JobSpec) -> Result<Prepared, RunnerError> {
+        let action = format!("create workspace of {}", job.job);
+        for _ in 0..LOOKS_FOR_ROOM {
+            match self.make(folder.clone(), job.clone()).await {
+                // What filled the disk may be about to be removed with its job.
+                Err(error) if durable::is_full(&error) => tokio::time::sleep(LOOK_EVERY).await,
+                made => return made.map_err(|source| failed(action, source)),
+            }
+        }
+        let made = self.make(folder.clone(), job.clone()).await;
+        made.map_err(|source| failed(action, source))
     }
 
     async fn make(&self, folder: Folder, job: JobSpec) -> io::Result<Prepared> {
@@ -408,6 +437,7 @@ fn open(config: HostConfig) -> Result<Shared, OpenError> {
         config: HostConfig { work, logs, ..config },
         jobs: Mutex::default(),
         steps: Mutex::default(),
+        preparing: Mutex::default(),
         folders: tokio::sync::Mutex::default(),
         closing: CancellationToken::new(),
         hurry: CancellationToken::new(),
@@ -452,7 +482,19 @@ fn prepared(folder: &Folder) -> Prepared {
         temp: folder.temp().to_string_lossy().into_owned(),
         os: "Linux".to_owned(),
         arch,
+        containers: Default::default(),
     }
+}
+
+/// The same for a job with containers: its steps are told the paths that theirs has.
+fn prepared_in(folder: &Folder, job: &JobSpec, containers: PreparedContainers) -> Prepared {
+    let mut prepared = prepared(folder);
+    if containers.job.is_some() {
+        let paths = container::Paths::of_job(folder, &job.repo);
+        prepared.workspace = paths.inside(&prepared.workspace);
+        prepared.temp = paths.inside(&prepared.temp);
+    }
+    Prepared { containers, ..prepared }
 }
 
 fn failed(action: impl Into<String>, source: impl Into<BoxError>) -> RunnerError {

@@ -14,7 +14,7 @@ use super::environment::Variables;
 use super::job::Job;
 use super::log::Log;
 use super::step::Attempt;
-use super::{chain, failed, sweeping, tool};
+use super::{chain, container, failed, sweeping, tool};
 
 /// For the last words of what outlives the command: `exec > >(tee log)`.
 const LAST_WORDS_MAX: Duration = Duration::from_millis(500);
@@ -30,6 +30,9 @@ pub(super) struct Command {
 
 /// Runs the command to its end. Everything that it said is in the log then.
 pub(super) async fn run(at: &Attempt, command: Command) -> Result<Conclusion, RunnerError> {
+    if let Some(inside) = at.job.inside() {
+        return container::run_command(at, inside, command).await;
+    }
     let Some((program, args)) = command.words.split_first() else {
         return Ok(Conclusion::Unable("the step's command is empty".to_owned()));
     };

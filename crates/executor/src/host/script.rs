@@ -35,6 +35,10 @@ fn working_directory(at: &Attempt) -> Result<PathBuf, String> {
     let workspace = at.job.folder.workspace();
     let Some(wanted) = at.spec.working_directory.as_deref() else { return Ok(workspace) };
     let cwd = workspace.join(wanted);
+    if at.job.inside().is_some() && !cwd.starts_with(&workspace) {
+        // What else a container has is not known here.
+        return Ok(cwd);
+    }
     match cwd.metadata() {
         Ok(metadata) if metadata.is_dir() => Ok(cwd),
         Ok(_) => Err(format!("working-directory `{wanted}` is not a folder")),

@@ -12,14 +12,15 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::container::Paths;
 use super::environment::{self, FILES, Variables};
 use super::folder::{Folder, StepRecord, StepState, read_bounded, remove_all};
 use super::job::Job;
 use super::known::{self, Given};
 use super::log::{self, Log};
 use super::{
-    NOT_PREPARED, Shared, action, artifact, blocking, cache, checkout, failed, locked, rust_cache,
-    script, sweeping, tool, unseal,
+    NOT_PREPARED, Shared, action, artifact, blocking, cache, checkout, container, failed, locked,
+    rust_cache, script, sweeping, tool, unseal,
 };
 use crate::service;
 use crate::text::command::Allowed;
@@ -165,11 +166,14 @@ impl Step {
         let (spec, word) = (self.spec.clone(), job.spec.seal.clone());
         let workspace = job.folder.workspace();
         let filled = blocking(move || unseal::step(spec, &word, &named, &workspace)).await;
-        let (spec, unable) = match filled {
+        let (mut spec, unable) = match filled {
             Ok(spec) => (spec, None),
             Err(why) => (self.spec.clone(), Some(why)),
         };
-        let mut variables = self.shared.inherited.for_step(&job.folder, &spec, &secrets);
+        if job.inside().is_some() {
+            on_machine(&mut spec, &Paths::of_job(&job.folder, &job.spec.repo));
+        }
+        let mut variables = self.variables(&job, &spec, &secrets);
         variables.extend(self.services(&job, &spec).await?);
         Ok(Attempt {
             shared: self.shared.clone(),
@@ -212,6 +216,20 @@ impl Step {
             given.variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         variables.extend(environment::server_name(spec));
         Ok(variables)
+    }
+
+    /// What we do ourselves for a job in a container uses the container's home.
+    fn variables(
+        &self,
+        job: &Job,
+        spec: &StepSpec,
+        secrets: &BTreeMap<String, String>,
+    ) -> Variables {
+        let mut all = self.shared.inherited.for_step(&job.folder, spec, secrets);
+        if job.inside().is_some() {
+            all.insert("HOME".into(), job.folder.home().into());
+        }
+        all
     }
 
     /// We failed, not the step. With all of it ended it may be asked for once more, unless it had
@@ -306,13 +324,16 @@ impl Attempt {
             StepAction::Tool { program } => tool::run(self, program).await,
             StepAction::Load { uses } => {
                 let (action, conclusion) = action::load(self, uses).await?;
-                made.action = action;
+                made.action = action.map(|action| self.as_seen(action));
                 Ok(conclusion)
             }
             StepAction::Known { name, reference, with, post } => {
                 known::run(self, name, reference, with, *post, &mut made.given).await
             }
             StepAction::Node { program } => action::node(self, program).await,
+            StepAction::Container { image, entrypoint, args } => {
+                container::run_action(self, image, entrypoint.as_deref(), args).await
+            }
             StepAction::Restore { key, restore_keys, paths, must, lookup_only } => {
                 let keys = std::iter::once(key).chain(restore_keys).cloned().collect();
                 let wanted = cache::Wanted { keys, paths, lookup_only: *lookup_only };
@@ -325,6 +346,15 @@ impl Attempt {
             StepAction::RustRestore(spec) => rust_cache::restore(self, spec, made).await,
             StepAction::RustSave(spec) => rust_cache::save(self, spec).await,
         }
+    }
+
+    /// The action's steps name its folder as the container has it.
+    fn as_seen(&self, mut action: Box<ActionPlan>) -> Box<ActionPlan> {
+        if self.job.inside().is_some() {
+            let paths = Paths::of_job(&self.job.folder, &self.job.spec.repo);
+            action.path = paths.inside(&action.path);
+        }
+        action
     }
 
     /// The outcome, with what the step wrote; what may not be in there fails it.
@@ -408,6 +438,19 @@ impl Written {
             self.refusals.push(refusal);
             T::default()
         })
+    }
+}
+
+/// What we do ourselves needs the paths of this machine; scripts and programs are told those that
+/// their container has.
+fn on_machine(spec: &mut StepSpec, paths: &Paths) {
+    let outside = |text: &mut String| *text = paths.outside(text);
+    spec.env.values_mut().for_each(outside);
+    spec.working_directory.iter_mut().for_each(outside);
+    match &mut spec.action {
+        StepAction::Script { .. } => {}
+        StepAction::Node { program } => outside(program),
+        action => unseal::texts(action).into_iter().for_each(outside),
     }
 }
 

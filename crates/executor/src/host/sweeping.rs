@@ -9,10 +9,10 @@ use grit_pipeline::RunnerError;
 use grit_types::{Digest, JobId};
 
 use super::folder::{self, Folder};
-use super::{Shared, blocking, failed, locked};
+use super::{Shared, blocking, container, failed, locked};
 
 /// The variable by which a step's processes are known: `UNIT/JOB/INDEX`.
-const MARKER: &str = "GRIT_STEP";
+pub(super) const MARKER: &str = "GRIT_STEP";
 
 const UNIT_LEN: usize = 16;
 
@@ -47,7 +47,8 @@ pub(super) async fn step(
     }
     let marker = marker(&shared.unit, job, index).map_err(|error| failed(action(), error))?;
     let ended = sweep(&marker, shared.grace()).await;
-    ended.map(|_| ()).map_err(|error| failed(action(), error))
+    ended.map_err(|error| failed(action(), error))?;
+    container::end_step(shared, folder, job, index).await
 }
 
 /// Ends the steps of a job that a process of ours started which died; they end as interrupted

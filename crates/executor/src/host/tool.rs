@@ -9,6 +9,9 @@ pub(super) async fn run(at: &Attempt, program: &str) -> Result<Conclusion, Runne
     if program.is_empty() || program.contains(['/', '\0']) {
         return Ok(Conclusion::Unable(format!("`{program}` is no name of a program")));
     }
+    if at.job.inside().is_some() {
+        return in_container(at, program).await;
+    }
     let Some(path) = find_program(program, &at.variables) else {
         at.say(&not_installed(program)).await?;
         return Ok(Conclusion::Exited(1));
@@ -17,6 +20,21 @@ pub(super) async fn run(at: &Attempt, program: &str) -> Result<Conclusion, Runne
     let words = vec![program.to_owned(), version_flag(program).to_owned()];
     let cwd = at.job.folder.workspace();
     process::run(at, Command { words, cwd, variables: at.variables.clone() }).await
+}
+
+async fn in_container(at: &Attempt, program: &str) -> Result<Conclusion, RunnerError> {
+    at.say(&format!("`{program}` of the job's container is used:")).await?;
+    let words = vec![program.to_owned(), version_flag(program).to_owned()];
+    let cwd = at.job.folder.workspace();
+    let command = Command { words, cwd, variables: at.variables.clone() };
+    match process::run(at, command).await? {
+        // As shells and engines say it.
+        Conclusion::Exited(126 | 127) => {
+            at.say(&format!("The image of the job's container has no `{program}`.")).await?;
+            Ok(Conclusion::Exited(1))
+        }
+        conclusion => Ok(conclusion),
+    }
 }
 
 /// What to do about a program that is not there.

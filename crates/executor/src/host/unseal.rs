@@ -38,7 +38,7 @@ pub(super) fn step(
     Ok(spec)
 }
 
-fn texts(action: &mut StepAction) -> Vec<&mut String> {
+pub(super) fn texts(action: &mut StepAction) -> Vec<&mut String> {
     match action {
         StepAction::Script { script, .. } => vec![script],
         StepAction::Checkout { reference, path, .. } => {
@@ -53,6 +53,9 @@ fn texts(action: &mut StepAction) -> Vec<&mut String> {
         StepAction::Merge(spec) => spec.texts(),
         StepAction::RustRestore(spec) | StepAction::RustSave(spec) => spec.texts(),
         StepAction::Known { with, .. } => with.values_mut().collect(),
+        StepAction::Container { entrypoint, args, .. } => {
+            entrypoint.iter_mut().chain(args).collect()
+        }
         StepAction::Tool { .. } | StepAction::Load { .. } | StepAction::Node { .. } => Vec::new(),
     }
 }

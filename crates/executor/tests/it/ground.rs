@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use grit_executor::{ActionRepo, Actions, Checkouts, HostConfig};
+use grit_executor::{ActionRepo, Actions, Checkouts, EngineConfig, HostConfig};
 use grit_host::Shim;
 use grit_pipeline::keep::{JobScope, Trust};
 use grit_pipeline::{CheckoutPart, JobSpec, StepAction, StepSpec};
@@ -90,6 +90,7 @@ pub fn config(data: &Path, fixture: &Path) -> HostConfig {
         secrets: Arc::new(|_| [("GRIT_TOKEN".to_owned(), TOKEN.to_owned())].into()),
         named: Arc::new(|_| [("PASSWORD".to_owned(), PASSWORD.to_owned())].into()),
         clock: Arc::new(SystemClock),
+        engine: EngineConfig::default(),
     }
 }
 
@@ -114,6 +115,7 @@ pub fn job() -> JobSpec {
         seal: WORD.to_owned(),
         event: r#"{"forced":false}"#.to_owned(),
         scope: inside("refs/heads/main"),
+        containers: Default::default(),
     }
 }
 

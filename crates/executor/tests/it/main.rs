@@ -1,4 +1,5 @@
 mod checking_out;
+mod containers;
 mod contract;
 mod ending;
 mod ground;

@@ -92,7 +92,7 @@ async fn the_environment_is_exact() {
     let env: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
     assert!(env["PATH"].starts_with("/first:/second:/"), "{}", env["PATH"]);
     assert_eq!(env["LANG"], "C");
-    assert!(env["GITHUB_ENV"].ends_with("/steps/0/env"));
+    assert!(env["GITHUB_ENV"].ends_with("/files/0/env"));
     assert_eq!(env["TMPDIR"], env["RUNNER_TEMP"]);
     assert!(env["TMPDIR"].ends_with("/temp"));
     // The tests' own environment has it.

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use grit_executor::HostRunner;
-use grit_pipeline::{Conclusion, Runner, StepOutcome, StepSpec};
+use grit_executor::{HostConfig, HostRunner};
+use grit_pipeline::{
+    Conclusion, ContainerSpec, Containers, JobSpec, Prepared, Runner, StepOutcome, StepSpec,
+};
+use grit_testkit::engine::{BUSYBOX, TestEngine};
 use tempfile::TempDir;
 
 use crate::ground::{self, effect, job};
@@ -17,11 +20,31 @@ pub const NO_PROCESS: [u32; 0] = [];
 
 pub struct World {
     data: TempDir,
+    engine: Option<&'static TestEngine>,
 }
 
 impl World {
     pub fn new() -> Self {
-        Self { data: tempfile::tempdir().unwrap() }
+        Self { data: tempfile::tempdir().unwrap(), engine: None }
+    }
+
+    /// One whose jobs may have containers.
+    pub fn with_engine() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        Self { data, engine: Some(grit_testkit::engine::engine()) }
+    }
+
+    /// What of this data folder's jobs is at the engine.
+    pub fn at_the_engine(&self) -> Vec<String> {
+        let work = self.work().canonicalize().unwrap();
+        let unit = grit_types::Digest::of(work.as_os_str().as_encoded_bytes()).hex();
+        self.engine.unwrap().labelled(&format!("grit.unit={}", &unit[..16]))
+    }
+
+    fn config(&self) -> HostConfig {
+        let mut config = ground::config(self.data(), fixture());
+        config.engine.host = self.engine.map(TestEngine::host);
+        config
     }
 
     pub fn data(&self) -> &Path {
@@ -42,7 +65,15 @@ impl World {
     }
 
     pub async fn open(&self) -> Arc<HostRunner> {
-        HostRunner::open(ground::config(self.data(), fixture())).await.unwrap()
+        HostRunner::open(self.config()).await.unwrap()
+    }
+
+    /// A runner with that job prepared.
+    pub async fn ready_for(&self, job: &JobSpec) -> (Arc<HostRunner>, Prepared) {
+        let runner = self.open().await;
+        let prepared = runner.prepare(&effect(u32::from(u16::MAX)), job);
+        let prepared = patiently("the job", prepared).await.unwrap();
+        (runner, prepared)
     }
 
     /// A runner with the job prepared.
@@ -73,6 +104,17 @@ impl Drop for World {
             kill(pid);
         }
     }
+}
+
+/// A job whose steps are commands in a container.
+pub fn job_in_container() -> JobSpec {
+    let container = Some(ContainerSpec::of(BUSYBOX));
+    JobSpec { containers: Containers { job: container, ..Containers::default() }, ..job() }
+}
+
+/// How often a step added a line to `times`.
+pub fn times_of(world: &World) -> u32 {
+    world.read("times").len().try_into().unwrap()
 }
 
 pub fn fixture() -> &'static Path {

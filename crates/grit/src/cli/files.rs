@@ -9,6 +9,7 @@ use grit_diag::{Diagnostics, Source, Span, codes, render};
 use grit_dialect::github;
 use grit_git::{GitError, Repository};
 use grit_pipeline::plan::Plan;
+use grit_pipeline::runners::RunnerRule;
 use grit_rollout::config::{self, IssuesConfig};
 use grit_types::CommitId;
 
@@ -43,6 +44,8 @@ pub struct Files {
     pub plans: Vec<Plan>,
     /// What `grit.yaml` says of issues; the defaults where it cannot be used.
     pub issues: IssuesConfig,
+    /// What runs which jobs, as it says.
+    pub runners: Vec<RunnerRule>,
     /// Of every file that was read, in order; of most of them there is nothing to say.
     pub findings: Vec<Diagnostics>,
 }
@@ -62,6 +65,8 @@ pub fn read_tree(tree: Tree<'_>, workflow: Option<&str>) -> Result<Files, Failur
     match tree.text(config::FILE_NAME)? {
         Text::Found(text) => {
             let (config, findings) = config::parse(&Source::new(config::FILE_NAME, text));
+            files.runners =
+                config.as_ref().map(grit_control::pipelines::runners).unwrap_or_default();
             files.issues = config.map(|config| config.issues).unwrap_or_default();
             files.findings.push(findings);
         }

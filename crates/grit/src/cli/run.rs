@@ -208,6 +208,7 @@ impl Session<'_> {
             os: "Linux".to_owned(),
             foreign: Foreign::Skip,
             serves: options.here.clone(),
+            runners: self.wanted.runners.clone(),
             secrets: secrets.keys().cloned().collect(),
             seal: given::word(&OsEntropy),
             setting: Setting { grouped: true, ..Setting::default() },

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use grit_control::ports::RepoId;
-use grit_executor::{Checkouts, HostConfig, HostRunner, KeptArtifact};
+use grit_executor::{Checkouts, EngineConfig, HostConfig, HostRunner, KeptArtifact};
 use grit_git::{Git, Repository};
 use grit_host::Shim;
 use grit_pipeline::{CheckoutPart, JobSpec, Submodules};
@@ -60,6 +60,7 @@ pub async fn open(
         secrets: Arc::new(secrets),
         named: Arc::new(|_: &JobSpec| BTreeMap::new()),
         clock,
+        engine: engine(),
     };
     open_runner(config).await
 }
@@ -86,6 +87,7 @@ pub async fn open_local(
         secrets: Arc::new(|_: &JobSpec| BTreeMap::new()),
         named: Arc::new(move |_: &JobSpec| secrets.clone()),
         clock,
+        engine: engine(),
     };
     open_runner(config).await
 }
@@ -129,6 +131,17 @@ pub fn job_env(server: Option<SocketAddr>, registry: &Path) -> BTreeMap<String, 
     ]);
     env.extend(server.map(|server| ("GRIT_SERVER".to_owned(), format!("http://{server}"))));
     env
+}
+
+/// Where containers are, as Docker's own client would find it, and what they may.
+fn engine() -> EngineConfig {
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker"));
+    let allowed = std::env::var("GRIT_CONTAINERS").unwrap_or_default();
+    EngineConfig {
+        host: std::env::var("DOCKER_HOST").ok(),
+        logins: std::env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(home),
+        privileged: allowed.split(',').any(|word| word.trim() == "privileged"),
+    }
 }
 
 async fn open_runner(config: HostConfig) -> Result<Arc<HostRunner>, Failure> {

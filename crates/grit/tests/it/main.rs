@@ -6,6 +6,7 @@ mod attaching;
 mod boarding;
 mod bounding;
 mod choosing;
+mod containing;
 mod demonstrating;
 mod env;
 mod exchanging;

@@ -44,6 +44,19 @@ pub enum ActionRuns {
     /// In a container of that image, or of its `Dockerfile`.
     Docker {
         image: String,
+        #[serde(default)]
+        entrypoint: Option<String>,
+        #[serde(default)]
+        pre_entrypoint: Option<String>,
+        #[serde(default)]
+        post_entrypoint: Option<String>,
+        /// When `post_entrypoint` is run; `always()` where nothing is written.
+        #[serde(default = "always")]
+        post_if: Condition,
+        #[serde(default)]
+        args: Vec<Template>,
+        #[serde(default, with = "serde_seq")]
+        env: Texts,
     },
 }
 
@@ -56,13 +69,21 @@ impl ActionPlan {
         }
     }
 
-    /// The programs of a Node action that come before its end, in order.
+    /// The programs of an action that is not composite and that come before its end, in order.
     pub fn programs(&self) -> Vec<&str> {
         match &self.runs {
             ActionRuns::Node { pre, main, .. } => {
                 pre.iter().chain([main]).map(String::as_str).collect()
             }
-            ActionRuns::Composite { .. } | ActionRuns::Docker { .. } => Vec::new(),
+            ActionRuns::Docker { pre_entrypoint, entrypoint, image, .. } => {
+                let main = entrypoint.as_ref().unwrap_or(image);
+                pre_entrypoint.iter().chain([main]).map(String::as_str).collect()
+            }
+            ActionRuns::Composite { .. } => Vec::new(),
         }
     }
+}
+
+fn always() -> Condition {
+    Condition::always()
 }

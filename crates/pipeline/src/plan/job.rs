@@ -4,7 +4,10 @@ use indexmap::IndexMap;
 use indexmap::map::serde_seq;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, ConcurrencyPlan, Data, Defaults, EnvironmentPlan, Permissions, Place, Texts};
+use super::{
+    Call, ConcurrencyPlan, ContainerPlan, Data, Defaults, EnvironmentPlan, Permissions, Place,
+    ServicesPlan, Texts,
+};
 use crate::expr::Template;
 
 pub use crate::expr::Condition;
@@ -97,6 +100,12 @@ pub struct Job {
     /// Of which group only one job is worked on at a time.
     #[serde(default)]
     pub concurrency: Option<ConcurrencyPlan>,
+    /// What its steps run in; `None`: whatever runs such jobs.
+    #[serde(default)]
+    pub container: Option<ContainerPlan>,
+    /// What runs beside them.
+    #[serde(default)]
+    pub services: Option<ServicesPlan>,
 }
 
 /// Which combinations of values a job runs with.

@@ -5,7 +5,7 @@ use super::context::Names;
 use super::decide::Draft;
 use super::expand::{expand, foreign};
 use super::state::{Ending, GroupPhase, Phase, Run};
-use super::{Event, Foreign, hold, step};
+use super::{Event, Foreign, bounded, containers, hold, step};
 use crate::schedule;
 
 /// Takes the run as far as it goes without an outcome: expands what is ready, starts what has
@@ -95,7 +95,11 @@ fn start(draft: &mut Draft<'_>, id: JobId) {
     let names = Names::of_job(&draft.run, &request, job);
     let timeout = step::timeout(planned.and_then(|job| job.timeout_minutes.as_ref()), &names);
     let (attempt, at) = (job.attempt, draft.context.now);
-    match timeout {
+    let ready = timeout.and_then(|timeout| {
+        let containers = containers::wanted(&draft.run, &request, job)?;
+        bounded(&containers, "its containers").map(|()| timeout)
+    });
+    match ready {
         Ok(timeout) => {
             let deadline = at.after(timeout);
             draft.emit(Event::JobStarted { job: id, attempt, deadline, at });

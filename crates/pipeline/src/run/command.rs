@@ -8,6 +8,7 @@ use super::Timer;
 use crate::concurrency::Word;
 use crate::expr::Value;
 use crate::plan::{EnvironmentSpec, JobKey, Permissions, Plan};
+use crate::runners::RunnerRule;
 use crate::{Prepared, StepOutcome};
 
 /// How many jobs of a run are worked on at once, where nothing else is said.
@@ -75,6 +76,9 @@ pub struct Request {
     /// Labels that this runner serves, whatever system they name.
     #[serde(default)]
     pub serves: Vec<String>,
+    /// What serves which label, where the repository says so.
+    #[serde(default)]
+    pub runners: Vec<RunnerRule>,
     /// The names of the secrets that there are; their values never come here.
     #[serde(default)]
     pub secrets: BTreeSet<String>,

@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use super::frame::Frame;
 use super::state::{Ending, Group, JobRun, Phase, Run, Scope};
 use super::{Cell, Request, TOKEN, allow};
-use crate::JobSpec;
 use crate::expr::{Lookup, Object, StatusFunction, Value};
 use crate::seal::Sealed;
+use crate::{JobSpec, PreparedService};
 
 /// What the expressions of a job or a step read.
 #[derive(Clone, Copy)]
@@ -252,7 +252,7 @@ impl Lookup for Names<'_> {
             "env" => self.env.into_iter().flatten().collect::<Object>().into(),
             "vars" => self.vars().into(),
             "job" => match self.job {
-                Some(job) => Object::new().with("status", job.status.as_str()).into(),
+                Some(job) => job_context(job).into(),
                 None => Value::Null,
             },
             "steps" => self.steps().into(),
@@ -292,6 +292,29 @@ impl Lookup for Names<'_> {
         Err("files of the workspace cannot be read while a step is planned, in this version"
             .to_owned())
     }
+}
+
+fn job_context(job: &JobRun) -> Object {
+    let mut context = Object::new().with("status", job.status.as_str());
+    let Some(containers) = job.prepared.as_ref().map(|prepared| &prepared.containers) else {
+        return context;
+    };
+    let network = containers.network.as_str();
+    if let Some(id) = &containers.job {
+        let container = Object::new().with("id", id.as_str()).with("network", network);
+        context.insert("container", container);
+    }
+    if !containers.services.is_empty() {
+        let service = |(name, service): (&String, &PreparedService)| {
+            let ports: Object = service.ports.iter().collect();
+            let value = Object::new().with("id", service.id.as_str());
+            (name.clone(), value.with("network", network).with("ports", ports))
+        };
+        let services = containers.services.iter().map(service);
+        let services = services.fold(Object::new(), |all, (name, value)| all.with(name, value));
+        context.insert("services", services);
+    }
+    context
 }
 
 /// The variables that every step has, whatever its file sets.

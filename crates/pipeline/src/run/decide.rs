@@ -173,11 +173,12 @@ impl<'a> Draft<'a> {
         let Some(job) = self.run.job(id).filter(|job| job.phase == JobPhase::Preparing) else {
             return;
         };
+        let Some(request) = self.request() else { return };
         let ready = match result {
             Ok(prepared) => {
                 let mut job = job.clone();
                 job.prepared = Some(prepared.clone());
-                self.job_env(&job).map(|env| (prepared.clone(), env))
+                job_env(&self.run, &request, &job).map(|env| (prepared.clone(), env))
             }
             Err(problem) => Err(format!("its workspace could not be made: {problem}")),
         };
@@ -189,25 +190,6 @@ impl<'a> Draft<'a> {
             Err(why) => self.finish_job(id, Ending::Failure, Some(why)),
         }
         advance::advance(self);
-    }
-
-    /// What the pipeline and the job set for every step.
-    fn job_env(&self, job: &JobRun) -> Result<BTreeMap<String, String>, String> {
-        let Some(request) = self.request() else { return Ok(BTreeMap::new()) };
-        let group = &self.run.groups[job.group];
-        let names = Names::of_job(&self.run, &request, job).sealing();
-        let planned = self.run.planned(group);
-        let plan = self.run.plan_of(group);
-        let all = plan
-            .into_iter()
-            .flat_map(|plan| &plan.env)
-            .chain(planned.into_iter().flat_map(|job| &job.env));
-        let mut env = BTreeMap::new();
-        for (name, template) in all {
-            let value = template.text(&names).map_err(|error| format!("env `{name}`: {error}"))?;
-            env.insert(name.clone(), value);
-        }
-        bounded(&env, "its variables").map(|()| env)
     }
 
     fn step_done(&mut self, id: JobId, index: u32, outcome: &StepOutcome) {
@@ -338,6 +320,27 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// What the pipeline and the job set for every step.
+pub(super) fn job_env(
+    run: &Run,
+    request: &Request,
+    job: &JobRun,
+) -> Result<BTreeMap<String, String>, String> {
+    let group = &run.groups[job.group];
+    let names = Names::of_job(run, request, job).sealing();
+    let all = run
+        .plan_of(group)
+        .into_iter()
+        .flat_map(|plan| &plan.env)
+        .chain(run.planned(group).into_iter().flat_map(|job| &job.env));
+    let mut env = BTreeMap::new();
+    for (name, template) in all {
+        let value = template.text(&names).map_err(|error| format!("env `{name}`: {error}"))?;
+        env.insert(name.clone(), value);
+    }
+    bounded(&env, "its variables").map(|()| env)
+}
+
 /// What happens next in a job between two steps; `None`: nothing is left.
 fn turn(run: &Run, request: &Request, job: &JobRun, at: Timestamp) -> Option<Event> {
     let frame = job.frames.last()?;
@@ -346,8 +349,8 @@ fn turn(run: &Run, request: &Request, job: &JobRun, at: Timestamp) -> Option<Eve
     }
     if let Some(action) = &frame.action {
         let goes_on = frame.status == Ending::Success && job.status == Ending::Success;
-        if goes_on && let Some((spec, then)) = step::program(run, request, job, frame, action) {
-            return Some(Event::StepStarted { job: job.id, spec, at, then, post: false });
+        if goes_on && let Some(next) = step::program(run, request, job, frame, action) {
+            return Some(begin(job, next, false, at));
         }
         return left(run, request, job, frame, action, at);
     }

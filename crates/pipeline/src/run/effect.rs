@@ -3,6 +3,7 @@ use std::time::Duration;
 use grit_types::{CommitId, JobId, RefName, Repo, RunId, Tenant, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::containers;
 use super::context::Names;
 use super::{Ending, Event, Run};
 use super::{allow, hold};
@@ -147,6 +148,8 @@ fn own_effects(run: &Run, event: &Event) -> Vec<Effect> {
 fn job_spec(run: &Run, job: JobId) -> Option<JobSpec> {
     let request = run.request.as_ref()?;
     let planned = run.job(job)?;
+    // A job whose containers cannot be said was not started.
+    let containers = containers::wanted(run, request, planned).unwrap_or_default();
     Some(JobSpec {
         permissions: allow::permissions(run, request, &run.groups[planned.group]),
         environment: planned.cell.environment.clone(),
@@ -160,6 +163,7 @@ fn job_spec(run: &Run, job: JobId) -> Option<JobSpec> {
         seal: request.seal.clone(),
         event: Names::event(request).to_json(),
         scope: super::scope::job_scope(request),
+        containers,
     })
 }
 

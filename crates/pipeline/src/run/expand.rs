@@ -7,6 +7,7 @@ use super::state::{Ending, Group, Phase, Run};
 use super::{Cell, Event, Request, hold};
 use crate::expr::{Template, Value};
 use crate::plan::{Call, Job};
+use crate::runners::is_mapped;
 
 /// As the service has it.
 const ENVIRONMENT_BYTES_MAX: usize = 255;
@@ -244,5 +245,9 @@ pub(super) fn foreign<'a>(runs_on: &'a [String], request: &Request) -> Option<&'
     let here = request.os.to_ascii_lowercase();
     let other = |label: &&String| system(label).is_some_and(|system| system != here);
     let served = |label: &&String| request.serves.iter().any(|own| own.eq_ignore_ascii_case(label));
-    runs_on.iter().find(|label| other(label) && !served(label)).map(String::as_str)
+    let mapped = |label: &&String| is_mapped(&request.runners, label);
+    runs_on
+        .iter()
+        .find(|label| other(label) && !served(label) && !mapped(label))
+        .map(String::as_str)
 }

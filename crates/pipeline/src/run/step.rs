@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::action::{self, Stage};
 use super::context::{Names, default_variables};
 use super::frame::{self, ACTION_DEPTH_MAX, Frame, Post};
 use super::state::{Ending, JobRun, Run};
 use super::{Request, TIMEOUT_MINUTES_MAX, bounded};
 use crate::builtin::{Builtin, Later, builtin};
-use crate::expr::{Lookup, Template};
+use crate::expr::{Condition, Lookup, Template};
 use crate::plan::{Action, ActionPlan, Defaults, Step, TIMEOUT_MINUTES_DEFAULT};
 use crate::{StepAction, StepSpec, seal, shell};
 
@@ -68,13 +69,15 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
         let Later { action, condition, unless } = *later;
         Box::new(Post { owner: index, title, condition, action, env, timeout, unless })
     });
+    let mut set = env.clone();
+    set.extend(image_inputs(step, &names.sealing()));
     let spec = Box::new(StepSpec {
         job: job.id,
         run: request.run,
         index,
         title: title.clone(),
         action: *action,
-        env: environment(request, step.id.as_ref().map(|id| id.as_str()), &names, env.clone()),
+        env: environment(request, step.id.as_ref().map(|id| id.as_str()), &names, set),
         path: job.path.clone(),
         working_directory: directory,
         timeout,
@@ -91,6 +94,17 @@ fn passed_over(run: &Run, request: &Request, job: &JobRun, step: &Step) -> bool 
     let group = &run.groups[job.group];
     let is_script = matches!(step.action, Action::Run { .. });
     is_script && group.scope == 0 && request.only.passes_over(&group.key, frame.next)
+}
+
+/// What a step that uses an image gives to it.
+fn image_inputs(step: &Step, names: &Names<'_>) -> Values {
+    match &step.action {
+        Action::Uses { uses, with } if uses.starts_with("docker://") => {
+            // What cannot be evaluated has failed the step already.
+            input_variables(texts(with, "with", names).unwrap_or_default().iter())
+        }
+        Action::Uses { .. } | Action::Run { .. } => Values::new(),
+    }
 }
 
 /// What the job and the actions that it is in give to every step.
@@ -133,9 +147,7 @@ pub(super) fn entered(
     if action.programs().is_empty() {
         return Ok((inputs, env));
     }
-    env.extend(
-        given.iter().chain(&inputs).map(|(name, value)| (input_variable(name), value.clone())),
-    );
+    env.extend(input_variables(given.iter().chain(&inputs)));
     Ok((inputs, env))
 }
 
@@ -159,42 +171,54 @@ fn inputs(
     action.inputs.iter().map(value).collect()
 }
 
-/// As the toolkit reads it.
-fn input_variable(name: &str) -> String {
-    format!("INPUT_{}", name.replace(' ', "_").to_uppercase())
+/// As the toolkit reads them.
+fn input_variables<'a>(
+    inputs: impl Iterator<Item = (&'a String, &'a String)>,
+) -> BTreeMap<String, String> {
+    let variable = |name: &str| format!("INPUT_{}", name.replace(' ', "_").to_uppercase());
+    inputs.map(|(name, value)| (variable(name), value.clone())).collect()
 }
 
-/// The next program of a Node action, and what comes after its last.
+/// The next program of an action that is not composite, and what comes after its last.
 pub(super) fn program(
     run: &Run,
     request: &Request,
     job: &JobRun,
     frame: &Frame,
     action: &ActionPlan,
-) -> Option<(Box<StepSpec>, Option<Box<Post>>)> {
-    use crate::plan::ActionRuns;
+) -> Option<Next> {
     let programs = action.programs();
     let program = *programs.get(frame.next)?;
     let index = place(job);
-    let node = |program: &str| StepAction::Node { program: format!("{}/{program}", action.path) };
-    let env = shared_env(job);
-    let names = Names::of_job(run, request, job).with_env(&env);
+    let title = format!("{} {program}", action.name);
+    let is_main = frame.next + 1 == programs.len();
+    let shared = shared_env(job);
+    let names = Names::of_job(run, request, job).with_env(&shared);
     let timeout = owner_timeout(run, request, job);
-    let post = match &action.runs {
-        ActionRuns::Node { post: Some(post), post_if, .. } if frame.next + 1 == programs.len() => {
-            Some(Box::new(Post {
-                owner: index,
-                title: format!("Post {}", action.name),
-                condition: post_if.clone(),
-                action: node(post),
-                env: frame.env.clone(),
-                timeout,
-                unless: None,
-            }))
+    let planned = stages(action, frame, is_main, &names);
+    let (done, then, own) = match planned {
+        Ok(planned) => planned,
+        Err(note) => {
+            let (ending, conclusion) = (Ending::Failure, Ending::Failure);
+            return Some(Next::Settle { index, title, ending, conclusion, note });
         }
-        _ => None,
     };
-    let mut env = environment(request, None, &names, env.clone());
+    let post = then.map(|(condition, action_after)| {
+        let mut env = frame.env.clone();
+        env.extend(own.clone());
+        Box::new(Post {
+            owner: index,
+            title: format!("Post {}", action.name),
+            condition,
+            action: action_after,
+            env,
+            timeout,
+            unless: None,
+        })
+    });
+    let mut set = shared.clone();
+    set.extend(own);
+    let mut env = environment(request, None, &names, set);
     if frame.next > 0 {
         env.extend(states(job, frame.steps.last().copied()));
     }
@@ -202,14 +226,33 @@ pub(super) fn program(
         job: job.id,
         run: request.run,
         index,
-        title: format!("{} {program}", action.name),
-        action: node(program),
+        title,
+        action: done,
         env,
         path: job.path.clone(),
         working_directory: None,
         timeout,
     });
-    Some((spec, post))
+    Some(Next::Start(spec, post))
+}
+
+/// What is done now, what after the last step of the job and when, and what both are given.
+type Stages = (StepAction, Option<(Condition, StepAction)>, Values);
+
+fn stages(
+    action: &ActionPlan,
+    frame: &Frame,
+    is_main: bool,
+    names: &Names<'_>,
+) -> Result<Stages, String> {
+    let stage = if is_main { Stage::Main } else { Stage::Pre };
+    let now = action::stage(action, frame, stage, names)?;
+    let post = action::post_if(action).filter(|_| is_main);
+    let post = post.map(|condition| {
+        let after = action::stage(action, frame, Stage::Post, names)?;
+        Ok::<_, String>((condition.clone(), after))
+    });
+    Ok((now, post.transpose()?, action::env(action, names)?))
 }
 
 /// What a program of the action left for those after it.
@@ -302,6 +345,7 @@ fn work(run: &Run, job: &JobRun, step: &Step, names: &Names<'_>) -> Result<Work,
         Action::Run { script, shell } => {
             let shell = first(shell.as_ref(), &defaults, |defaults| &defaults.shell);
             let shell = text(shell, "shell", names)?;
+            let shell = shell.or_else(|| in_container(job).then(|| "sh".to_owned()));
             let command = shell::command(shell.as_deref()).map_err(|error| error.to_string())?;
             let script = script.text(names).map_err(|error| format!("run: {error}"))?;
             let directory = first(step.working_directory.as_ref(), &defaults, |defaults| {
@@ -321,6 +365,11 @@ fn work(run: &Run, job: &JobRun, step: &Step, names: &Names<'_>) -> Result<Work,
         Builtin::Note(note) => Ok(Work::Note(note)),
         Builtin::Refused(why) => Err(why),
     }
+}
+
+/// Where nothing is written, a script is one of `sh` there.
+fn in_container(job: &JobRun) -> bool {
+    job.prepared.as_ref().is_some_and(|prepared| prepared.containers.job.is_some())
 }
 
 fn first<'a>(

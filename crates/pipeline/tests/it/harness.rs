@@ -73,6 +73,7 @@ pub fn request(plan: Plan) -> Request {
         os: "Linux".to_owned(),
         foreign: Default::default(),
         serves: Vec::new(),
+        runners: Vec::new(),
         secrets: Default::default(),
         seal: "w0rd".to_owned(),
         setting: Default::default(),
@@ -182,6 +183,7 @@ pub fn script(spec: &StepSpec) -> &str {
         StepAction::Checkout { .. } => "checkout",
         StepAction::Tool { program } | StepAction::Node { program } => program,
         StepAction::Load { uses } => uses,
+        StepAction::Container { entrypoint, .. } => entrypoint.as_deref().unwrap_or_default(),
         StepAction::Restore { key, .. } | StepAction::Save { key, .. } => key,
         StepAction::Upload(spec) => &spec.name,
         StepAction::Download(spec) => &spec.name,
@@ -197,6 +199,7 @@ pub fn prepared() -> Prepared {
         temp: "/work/t".to_owned(),
         os: "Linux".to_owned(),
         arch: "X64".to_owned(),
+        containers: Default::default(),
     }
 }
 

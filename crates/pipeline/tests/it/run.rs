@@ -316,7 +316,7 @@ fn built_in_actions() {
             uses("actions/checkout@v4", json!([["fetch-depth", "${{ 2 }}"]])),
             uses("dtolnay/rust-toolchain@stable", json!([])),
             uses("actions/cache@v4", json!([["path", "target"], ["key", "k"]])),
-            uses("docker://some/image", json!([])),
+            uses("docker://some/image", json!([["args", "'x"]])),
             step("never", json!({})),
         ]}),
     )]);
@@ -325,7 +325,7 @@ fn built_in_actions() {
     let views = &world.run.views()[0];
     let states: Vec<&str> = views.steps.iter().map(|step| step.state.as_str()).collect();
     assert_eq!(states, ["success", "success", "success", "failure", "skipped", "skipped"]);
-    assert!(views.steps[3].note.contains("`docker://some/image`"));
+    assert!(views.steps[3].note.contains("`'x` has a quote"));
     assert_eq!(views.steps[5].title, "Post Run actions/cache@v4");
     assert!(matches!(
         world.specs()[0].action,

@@ -20,6 +20,7 @@ mod glob;
 mod issues;
 mod keys;
 mod plan;
+mod runners;
 mod schema;
 mod service;
 mod strategy;
@@ -28,6 +29,7 @@ mod value;
 pub use glob::{Glob, GlobError};
 pub use issues::{FollowedDeployment, IssuesConfig, Per, PipelineFailed, Recurring};
 pub use plan::Wanted;
+pub use runners::{RunnerConfig, RunnerOn};
 pub use schema::schema;
 
 use std::collections::BTreeMap;
@@ -57,6 +59,9 @@ pub struct Config {
     pub strategies: BTreeMap<String, Strategy>,
     #[serde(default)]
     pub issues: IssuesConfig,
+    /// Which label of `runs-on` is served by what; the first that fits counts.
+    #[serde(default)]
+    pub runners: Vec<RunnerConfig>,
 }
 
 /// Something that is deployed.
@@ -118,10 +123,11 @@ fn read(root: &yaml::Node, diagnostics: &mut Diagnostics) -> Option<Config> {
     let (environments, order) = environment::read_all(&mut fields, &strategies, diagnostics);
     let names: Vec<&str> = order.iter().map(|order| order.name.as_str()).collect();
     let issues = issues::read_all(&mut fields, &names, diagnostics);
+    let runners = runners::read_all(&mut fields, diagnostics);
     fields.finish(diagnostics);
     check::services(&services, &wiring, diagnostics);
     check::environments(&order, diagnostics);
     let strategies =
         strategies.into_iter().filter_map(|(name, strategy)| Some((name, strategy?))).collect();
-    Some(Config { services, environments, strategies, issues })
+    Some(Config { services, environments, strategies, issues, runners })
 }

@@ -19,6 +19,7 @@ pub fn schema() -> Value {
             named("services", "What is deployed.", "service"),
             named("environments", "Where it is deployed to.", "environment"),
             named("strategies", "How a new revision takes over, by names of your own.", "strategy"),
+            runners(),
             to("issues", "Which events open or update issues in the repository.", "issues"),
         ],
     );
@@ -26,6 +27,7 @@ pub fn schema() -> Value {
     schema["title"] = "grit.yaml".into();
     schema["$defs"] = json!({
         "service": service(),
+        "runner": runner(),
         "run": run(),
         "health": health(),
         "limits": limits(),
@@ -117,6 +119,24 @@ fn filled((name, mut schema): Property) -> Property {
 fn strings(name: &'static str, doc: &str) -> Property {
     let several = json!({ "type": "array", "maxItems": ITEMS_MAX, "items": { "type": "string" } });
     (name, json!({ "description": doc, "anyOf": [{ "type": "string" }, several] }))
+}
+
+fn runners() -> Property {
+    let host = json!({ "description": "Processes of the machine.", "const": super::runners::HOST });
+    let schema = json!({
+        "description": "What runs a job that asks for one of these labels and for no container \
+                        itself; `*` stands for any characters, and the first that fits counts.",
+        "type": "object",
+        "maxProperties": ITEMS_MAX,
+        "additionalProperties": { "anyOf": [host, reference("runner")] },
+    });
+    ("runners", schema)
+}
+
+fn runner() -> Value {
+    let image = json!({ "description": "Its image.", "type": "string", "minLength": 1 });
+    let container = object("A container that steps are commands in.", [("container", image)]);
+    required(container, &["container"])
 }
 
 fn service() -> Value {

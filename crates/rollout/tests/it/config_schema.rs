@@ -7,9 +7,10 @@ use grit_diag::Source;
 use grit_rollout::config::{Config, codes, parse, schema};
 use serde_json::Value;
 
-const MAPPINGS: [(&str, &str); 28] = [
+const MAPPINGS: [(&str, &str); 29] = [
     ("", "{@}"),
     ("/$defs/service", "services: { api: {@} }"),
+    ("/$defs/runner", "runners: { a: { container: x, @} }"),
     ("/$defs/run", "services: { api: { run: {@} } }"),
     ("/$defs/health", "services: { api: { run: { health: {@} } } }"),
     ("/$defs/limits", "services: { api: { run: { limits: {@} } } }"),

@@ -258,6 +258,7 @@ fn prepared() -> Prepared {
         temp: "/jobs/t".to_owned(),
         os: "Linux".to_owned(),
         arch: "X64".to_owned(),
+        containers: Default::default(),
     }
 }
 
@@ -285,6 +286,7 @@ pub(super) fn request(run: RunId, plan: Plan, commit: CommitId, number: u64) -> 
         os: "Linux".to_owned(),
         foreign: Foreign::Refuse,
         serves: Vec::new(),
+        runners: Vec::new(),
         secrets: Default::default(),
         seal: "w0rd".to_owned(),
         setting: run::Setting { grouped: true, ..Default::default() },

@@ -3,6 +3,7 @@
 use grit_git::Repository;
 use grit_pipeline::expr::{Object, Value};
 use grit_pipeline::plan::Plan;
+use grit_pipeline::runners::RunnerRule;
 use grit_pipeline::trigger::starts;
 use grit_rollout::config::IssuesConfig;
 use grit_types::{CommitId, RefName};
@@ -31,6 +32,7 @@ pub struct Wanted {
     pub plans: Vec<Plan>,
     pub given: Given,
     pub issues: IssuesConfig,
+    pub runners: Vec<RunnerRule>,
 }
 
 /// Reads the commit's files; what is wrong with one stops all of it before anything starts.
@@ -59,13 +61,14 @@ pub fn wanted(
     let named = what.workflow.is_some() || !what.jobs.is_empty() || given.is_told;
     if let Some(words) = skips(repository, commit)?.filter(|_| !named) {
         ui.status(format!("Nothing is started: the commit's message says `{words}`"));
-        return Ok(Wanted { chosen: Vec::new(), plans: Vec::new(), given, issues: files.issues });
+        let (issues, runners) = (files.issues, files.runners);
+        return Ok(Wanted { chosen: Vec::new(), plans: Vec::new(), given, issues, runners });
     }
     if chosen.is_empty() {
         nothing_starts(&files.plans, &given, ui);
     }
     let plans = chosen.iter().map(|chosen| chosen.plan.clone()).collect();
-    Ok(Wanted { chosen, plans, given, issues: files.issues })
+    Ok(Wanted { chosen, plans, given, issues: files.issues, runners: files.runners })
 }
 
 fn no_pipeline(what: &What) -> Failure {

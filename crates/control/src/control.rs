@@ -36,6 +36,8 @@ pub enum ControlError {
     UnknownVersion { version: String, known: Vec<String> },
     #[error("{kind} `{name}` is not in grit.yaml of that version{}", listed(.name, .known))]
     Unknown { kind: &'static str, name: String, known: Vec<String> },
+    #[error("there is no pipeline `{name}` in that version{}", listed(.name, .known))]
+    UnknownPipeline { name: String, known: Vec<String> },
     /// `known`: as they are typed.
     #[error("nothing was ever deployed as `{slot}`{}", listed(.slot, .known))]
     UnknownSlot { slot: String, known: Vec<String> },
@@ -47,6 +49,9 @@ pub enum ControlError {
     BadConfig { commit: CommitId, rendered: String },
     #[error("{0}")]
     NotFound(String),
+    /// What was asked for cannot be, and why.
+    #[error("{0}")]
+    Refused(String),
     #[error("the control process is overloaded")]
     Panicked,
 }
@@ -74,10 +79,10 @@ const VERSIONS_LISTED_MAX: usize = 10;
 #[derive(Clone)]
 pub struct Control {
     handle: Handle,
-    journal: Arc<dyn Journal>,
+    pub(crate) journal: Arc<dyn Journal>,
     source: Arc<dyn Source>,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     tenant: Tenant,
     service_url: ServiceUrl,
 }
@@ -133,7 +138,7 @@ impl Control {
         self.handle.changes()
     }
 
-    async fn submit(
+    pub(crate) async fn submit(
         &self,
         stream: StreamId,
         command: Command,
@@ -294,7 +299,7 @@ impl Control {
         Ok(id)
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Source) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, ControlError> {

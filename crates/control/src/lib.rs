@@ -5,6 +5,7 @@
 //! - [`reactor`] is the one place where things happen in order; its core is pure.
 //! - [`carry`](PortCarrier) carries effects out through the [`Ports`].
 //! - [`repo`] decides what is built from a push and where it goes.
+//! - [`schedule`] and [`trigger`] start pipelines by the clock, and by what others came to.
 //! - [`relay`] carries the journal's events on, into the ledger of the repository concerned.
 //! - [`view`] is what pages and the command line show; its rows are part of every append.
 //!
@@ -12,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+mod ask;
 mod carry;
 mod control;
 pub mod pipelines;
@@ -21,8 +23,11 @@ pub mod reactor;
 pub mod relay;
 pub mod repo;
 mod request;
+pub mod schedule;
+pub mod trigger;
 pub mod view;
 
+pub use ask::{Dispatch, Review};
 pub use carry::group_stream;
 pub use carry::plan::run_stream;
 pub use carry::{PortCarrier, Ports, RunCarrier};

@@ -2,7 +2,7 @@
 
 use grit_diag::{Diagnostics, Source as Text, render};
 use grit_dialect::github;
-use grit_pipeline::plan::Plan;
+use grit_pipeline::plan::{Plan, Protection};
 use grit_pipeline::runners::{RunnerKind, RunnerRule};
 use grit_rollout::config::{self, Config, IssuesConfig};
 use grit_types::CommitId;
@@ -71,6 +71,29 @@ pub fn configuration(
         Some(config) if !diagnostics.has_errors() => Ok(config),
         _ => Err(rendered(&diagnostics)),
     }))
+}
+
+/// What the `grit.yaml` of a commit says of jobs that deploy; nothing where it cannot be used.
+pub fn protections(
+    source: &dyn Source,
+    at: &RepoId,
+    commit: &CommitId,
+) -> Result<Vec<(String, Protection)>, SourceError> {
+    let config = configuration(source, at, commit)?.and_then(Result::ok).unwrap_or_default();
+    let of = |environment: config::EnvironmentConfig| {
+        let name = environment.name.to_string();
+        let said = environment.protection?;
+        let approval = said.approval.as_ref();
+        let protection = Protection {
+            approvals: approval.map_or(0, |approval| approval.min),
+            roles: approval.map(|approval| approval.roles.clone()).unwrap_or_default(),
+            distinct: approval.is_some_and(|approval| approval.distinct),
+            wait: said.wait,
+            refs: said.refs.iter().map(ToString::to_string).collect(),
+        };
+        Some((name, protection))
+    };
+    Ok(config.environments.into_iter().filter_map(of).collect())
 }
 
 /// What the `grit.yaml` of a commit says of issues; the defaults where it cannot be used.

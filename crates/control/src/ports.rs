@@ -1,10 +1,12 @@
 //! What the control plane needs besides the ports of rollouts and runs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grit_ledger::Ledger;
+use grit_pipeline::plan::EnvironmentSpec;
 use grit_rollout::slot::Change;
-use grit_types::{CommitId, ObjectId, Repo, Tenant};
+use grit_types::{CommitId, ObjectId, RefName, Repo, Tenant, Timestamp};
 
 /// Reads repositories. Implementations block.
 pub trait Source: Send + Sync {
@@ -42,8 +44,69 @@ pub trait Source: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Change>, SourceError>;
 
+    /// What the repository is about where nobody says it, and where that is now.
+    fn default_branch(&self, at: &RepoId) -> Result<Option<(RefName, CommitId)>, SourceError>;
+
+    /// The paths that differ between two commits; `None`: that cannot be found out.
+    fn changed(
+        &self,
+        at: &RepoId,
+        from: &CommitId,
+        to: &CommitId,
+    ) -> Result<Option<Vec<String>>, SourceError>;
+
+    /// The commit that both come from.
+    fn merge_base(
+        &self,
+        at: &RepoId,
+        a: &CommitId,
+        b: &CommitId,
+    ) -> Result<Option<CommitId>, SourceError>;
+
+    /// As [`Source::changes`], with all that a commit says.
+    fn log(
+        &self,
+        at: &RepoId,
+        from: Option<&CommitId>,
+        to: &CommitId,
+        limit: usize,
+    ) -> Result<Vec<Logged>, SourceError>;
+
     /// The repository's ledger.
     fn ledger(&self, at: &RepoId) -> Result<Arc<dyn Ledger>, SourceError>;
+}
+
+/// A commit, as payloads tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    pub commit: CommitId,
+    pub tree: ObjectId,
+    /// The name that the commit gives its author.
+    pub author: String,
+    pub at: Timestamp,
+    pub subject: String,
+}
+
+/// What a repository has for its pipelines.
+pub trait Settings: Send + Sync {
+    /// That of the repository.
+    fn of(&self, at: &RepoId) -> RepoSettings;
+}
+
+/// See [`Settings`]. No secret's value is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepoSettings {
+    pub secrets: BTreeSet<String>,
+    pub vars: BTreeMap<String, String>,
+    /// What environments have, in lower case.
+    pub environments: BTreeMap<String, EnvironmentSpec>,
+}
+
+impl RepoSettings {
+    /// What an environment has, to be changed.
+    pub fn environment(&mut self, name: &str) -> &mut EnvironmentSpec {
+        self.environments.entry(name.to_lowercase()).or_default()
+    }
 }
 
 /// A repository of a tenant.

@@ -132,6 +132,9 @@ pub struct RunView {
     pub event: String,
     /// `waiting` for its concurrency group, `running`, `cancelling`, or what it came to: `success`, `failure`, `cancelled`, `skipped`.
     pub status: String,
+    /// Through how many runs it was started, one after the other.
+    #[serde(default)]
+    pub depth: u32,
     /// What it waits for, or why it was cancelled.
     #[serde(default)]
     pub why: Option<String>,
@@ -161,6 +164,7 @@ impl RunView {
             ref_name: request.ref_name.clone(),
             actor: request.actor.clone(),
             event: request.event.clone(),
+            depth: request.setting.depth,
             why: run.waits_for().or_else(|| run.why.clone()),
             status: status.to_owned(),
             jobs: run.views(),

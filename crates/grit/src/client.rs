@@ -87,6 +87,16 @@ impl Client {
         self.call(Method::POST, path, encoded(body)?.into(), None).await.map(drop)
     }
 
+    /// `PUT` or `DELETE`, whose answer tells nothing more.
+    pub async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<(), Failure> {
+        self.call(method, path, encoded(body)?.into(), None).await.map(drop)
+    }
+
     /// `GET` of bytes as they are.
     pub async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
         self.call(Method::GET, path, Bytes::new(), None).await

@@ -39,6 +39,7 @@ pub use event::{CallCell, CancelCause, Cell, Event};
 pub use frame::{Frame, Post};
 pub use hold::Hold;
 pub(crate) use hold::is_free;
+pub use inputs::values as inputs_of;
 pub use matrix::MatrixError;
 pub use state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
 pub use view::{JobView, StepView};

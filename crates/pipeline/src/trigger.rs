@@ -1,11 +1,13 @@
 //! Whether an event starts a pipeline.
 
+mod cron;
 mod pattern;
 
 use grit_types::RefName;
 
 use crate::plan::{Filters, Plan};
 
+pub use cron::{Cron, CronError};
 pub use pattern::{Pattern, PatternError};
 
 /// What was pushed.
@@ -18,17 +20,21 @@ pub struct PushEvent {
 }
 
 /// Something that happened, of any kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Occurrence {
     /// `push`, `pull_request`, `workflow_dispatch`, …
     pub event: String,
     pub ref_name: Option<RefName>,
     /// What kind of it: `opened`, `labeled`; the name of a `repository_dispatch`.
     pub activity: Option<String>,
-    /// The branch that a pull request is for.
+    /// The branch that a pull request is for; that of the run that a `workflow_run` is about.
     pub base: Option<String>,
     /// As those of a push.
     pub changed_paths: Option<Vec<String>>,
+    /// The name of the pipeline that a `workflow_run` is about.
+    pub workflow: Option<String>,
+    /// The cron line that is due.
+    pub schedule: Option<String>,
 }
 
 /// The kinds of a pull request's events that count where none are named.
@@ -49,6 +55,16 @@ pub fn starts(plan: &Plan, occurrence: &Occurrence) -> bool {
             is_of_kind(filters, occurrence, PULL_REQUEST_DEFAULT)
                 && of_base(filters, occurrence)
                 && of_paths(filters, &occurrence.changed_paths)
+        }
+        "workflow_run" => {
+            let workflows = filters.workflows.as_ref();
+            let named = occurrence.workflow.as_ref().zip(workflows);
+            is_of_kind(filters, occurrence, &[])
+                && named.is_none_or(|(name, workflows)| workflows.contains(name))
+                && of_base(filters, occurrence)
+        }
+        "schedule" => {
+            occurrence.schedule.as_ref().is_none_or(|line| trigger.schedule.contains(line))
         }
         _ => is_of_kind(filters, occurrence, &[]),
     }
@@ -184,7 +200,7 @@ mod tests {
                 ref_name: None,
                 activity: Some(activity.to_owned()),
                 base: Some(base.to_owned()),
-                changed_paths: None,
+                ..Occurrence::default()
             };
             super::starts(&plan, &occurrence)
         };
@@ -193,6 +209,29 @@ mod tests {
         assert!(starts_on(|f| f.types = list(&["labeled"]), "labeled", "main"));
         assert!(!starts_on(|f| f.types = list(&["labeled"]), "opened", "main"));
         assert!(!starts_on(|f| f.branches = list(&["release/*"]), "opened", "main"));
+    }
+
+    #[test]
+    fn runs_of_other_pipelines_count_by_name_and_branch() {
+        let mut plan = plan([job("a", &[])]);
+        plan.triggers[0].event = "workflow_run".to_owned();
+        plan.triggers[0].filters.workflows = list(&["CI"]);
+        plan.triggers[0].filters.branches = list(&["main"]);
+        plan.triggers[0].filters.types = list(&["completed"]);
+        let starts = |workflow: &str, branch: &str, activity: &str| {
+            let occurrence = Occurrence {
+                event: "workflow_run".to_owned(),
+                activity: Some(activity.to_owned()),
+                base: Some(branch.to_owned()),
+                workflow: Some(workflow.to_owned()),
+                ..Occurrence::default()
+            };
+            super::starts(&plan, &occurrence)
+        };
+        assert!(starts("CI", "main", "completed"));
+        assert!(!starts("CD", "main", "completed"));
+        assert!(!starts("CI", "topic", "completed"));
+        assert!(!starts("CI", "main", "requested"));
     }
 
     #[test]

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use grit_control::ports::RepoId;
+use grit_pipeline::JobSpec;
+use grit_pipeline::plan::{Access, Permissions};
 use grit_types::{
-    Actor, Clock, CommitId, Digest, Entropy, NameError, Principal, Role, RunId, Timestamp, TokenId,
+    Actor, Clock, CommitId, Digest, Entropy, JobId, NameError, Principal, Role, RunId, Timestamp,
+    TokenId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +24,13 @@ pub enum Action {
     Approve,
     ManageTokens,
     PublishArtifact,
+    /// The names of secrets, and variables.
+    ReadSettings,
+    ManageSettings,
+    /// Start a pipeline by hand, cancel a run, run once more.
+    RunPipelines,
+    /// Tell that something happened elsewhere.
+    TellEvent,
 }
 
 impl Action {
@@ -28,10 +38,23 @@ impl Action {
     pub fn role(self) -> Option<Role> {
         match self {
             Self::Read | Self::Approve => Some(Role::Viewer),
-            Self::Push | Self::Deploy => Some(Role::Member),
-            Self::Steer => Some(Role::Admin),
+            Self::Push | Self::Deploy | Self::ReadSettings => Some(Role::Member),
+            Self::RunPipelines | Self::TellEvent => Some(Role::Member),
+            Self::Steer | Self::ManageSettings => Some(Role::Admin),
             Self::ManageTokens => Some(Role::Owner),
             Self::PublishArtifact => None,
+        }
+    }
+
+    /// What a job's token must be permitted, any of these; none: no job may.
+    fn permission(self) -> &'static [(&'static str, Access)] {
+        match self {
+            Self::Read => &[("contents", Access::Read), ("actions", Access::Read)],
+            Self::PublishArtifact => &[("packages", Access::Write)],
+            Self::RunPipelines => &[("actions", Access::Write)],
+            Self::TellEvent => &[("contents", Access::Write)],
+            Self::Push | Self::Deploy | Self::Steer | Self::Approve => &[],
+            Self::ManageTokens | Self::ReadSettings | Self::ManageSettings => &[],
         }
     }
 }
@@ -43,11 +66,13 @@ pub enum Grant {
         principal: Principal,
         role: Role,
     },
-    /// A job of a run: it may publish artifacts of its own commit, and read.
+    /// A job of a run: what its `permissions` say, of its own repository and commit.
     Job {
+        job: JobId,
         run: RunId,
         at: RepoId,
         commit: CommitId,
+        permissions: Permissions,
     },
 }
 
@@ -56,7 +81,10 @@ impl Grant {
     pub fn allows(&self, action: Action) -> bool {
         match self {
             Self::User { role, .. } => action.role().is_some_and(|least| *role >= least),
-            Self::Job { .. } => matches!(action, Action::Read | Action::PublishArtifact),
+            Self::Job { permissions, .. } => {
+                let enough = |(scope, least): &(&str, Access)| permissions.of(scope) >= *least;
+                action.permission().iter().any(enough)
+            }
         }
     }
 
@@ -213,31 +241,39 @@ impl Tokens {
     }
 }
 
-/// Tokens of running jobs; they end with the process, and so do its jobs' attempts.
+/// Tokens of running jobs; they end with the job, and with the process.
 #[derive(Default)]
 pub struct JobTokens {
-    held: Mutex<BTreeMap<Digest, Grant>>,
+    held: Mutex<BTreeMap<JobId, (String, Grant)>>,
 }
 
 impl JobTokens {
-    /// A token for the jobs of a run.
-    pub fn issue(&self, run: RunId, at: RepoId, commit: CommitId, entropy: &dyn Entropy) -> String {
-        let token = format!("grit_job_{run}_{}", secret(entropy));
-        let grant = Grant::Job { run, at, commit };
+    /// The token of a job, the same as long as it runs.
+    pub fn of(&self, job: &JobSpec, entropy: &dyn Entropy) -> String {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.insert(Digest::of(token.as_bytes()), grant);
-        token
+        let (token, _) = held.entry(job.job).or_insert_with(|| {
+            let grant = Grant::Job {
+                job: job.job,
+                run: job.run,
+                at: RepoId { tenant: job.tenant.clone(), repo: job.repo.clone() },
+                commit: job.commit.clone(),
+                permissions: job.permissions.clone(),
+            };
+            (format!("grit_job_{}_{}", job.run, secret(entropy)), grant)
+        });
+        token.clone()
     }
 
-    /// Ends the tokens of a run.
-    pub fn revoke(&self, run: RunId) {
-        let of_run = |grant: &Grant| matches!(grant, Grant::Job { run: of, .. } if *of == run);
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|_, grant| !of_run(grant));
+    /// Ends the token of a job.
+    pub fn revoke(&self, job: JobId) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
     }
 
     fn find(&self, hash: &Digest) -> Option<Grant> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = held.values();
+        let found = known.find(|(token, _)| Digest::of(token.as_bytes()) == *hash);
+        found.map(|(_, grant)| grant.clone())
     }
 }
 
@@ -252,4 +288,49 @@ fn secret(entropy: &dyn Entropy) -> String {
     let mut bytes = [0; 20];
     entropy.fill(&mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use grit_types::Tenant;
+
+    fn job(permissions: Permissions) -> Grant {
+        let zero = Timestamp::from_millis(0);
+        Grant::Job {
+            job: JobId::derived(zero, b"j"),
+            run: RunId::derived(zero, b"r"),
+            at: RepoId { tenant: Tenant::local(), repo: "shop".parse().unwrap() },
+            commit: "0".repeat(40).parse().unwrap(),
+            permissions,
+        }
+    }
+
+    #[test]
+    fn a_jobs_token_may_what_its_permissions_say() {
+        let some = |scope: &str, access| Permissions {
+            scopes: [(scope.to_owned(), access)].into(),
+            ..Permissions::default()
+        };
+        let all = job(Permissions::by_default());
+        assert!(all.allows(Action::Read) && all.allows(Action::PublishArtifact));
+        assert!(all.allows(Action::RunPipelines) && all.allows(Action::TellEvent));
+        for never in [
+            Action::ManageSettings,
+            Action::ReadSettings,
+            Action::ManageTokens,
+            Action::Approve,
+            Action::Push,
+            Action::Deploy,
+            Action::Steer,
+        ] {
+            assert!(!all.allows(never), "{never:?}");
+        }
+        let reader = job(some("contents", Access::Read));
+        assert!(reader.allows(Action::Read));
+        assert!(!reader.allows(Action::PublishArtifact) && !reader.allows(Action::RunPipelines));
+        assert!(!reader.allows(Action::TellEvent));
+        assert!(!job(Permissions::default()).allows(Action::Read));
+        assert!(job(some("packages", Access::Write)).allows(Action::PublishArtifact));
+    }
 }

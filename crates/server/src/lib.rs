@@ -13,9 +13,11 @@ mod auth;
 mod http;
 mod logs;
 mod problem;
+mod vault;
 
 pub use artifacts::{ArtifactView, Artifacts, ArtifactsError};
 pub use auth::{Action, Grant, JobTokens, NewToken, TokenError, TokenRecord, Tokens};
 pub use http::{App, serve};
 pub use logs::{LogError, Logs};
 pub use problem::Problem;
+pub use vault::{Vault, VaultError};

@@ -70,8 +70,13 @@ impl From<ControlError> for Problem {
         match &error {
             ControlError::Submit(error) => submit(error, detail),
             ControlError::NotFound(_) => Self::not_found(detail),
+            ControlError::Refused(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", detail)
+            }
             ControlError::UnknownVersion { version, .. } => Self::not_found(detail)
                 .hint(format!("a version is a tag, a branch or a commit that was pushed: `git push grit {version}`")),
+            ControlError::UnknownPipeline { .. } => Self::not_found(detail)
+                .hint("a pipeline is named by its file, as it is in that branch or tag"),
             ControlError::Unknown { .. } => Self::not_found(detail)
                 .hint("`grit.yaml` is read at the version that is deployed: is it the right one?"),
             ControlError::UnknownSlot { .. } => {

@@ -3,6 +3,7 @@
 mod gate;
 mod group;
 mod issue;
+mod payload;
 pub(crate) mod plan;
 mod promote;
 mod run;
@@ -17,10 +18,10 @@ use std::time::Duration;
 use grit_ledger::{Journal, PendingEffect};
 use grit_pipeline::Runner;
 use grit_rollout::{Target, TrafficRouter, Verifier};
-use grit_types::{Actor, BoxFuture, Clock, EffectId, Timestamp, chain};
+use grit_types::{Actor, BoxFuture, Clock, EffectId, Entropy, Timestamp, chain};
 
 use crate::aggregate::{Command, Effect};
-use crate::ports::Source;
+use crate::ports::{Settings, Source};
 use crate::reactor::{Carrier, Handle, Receipt, Submission, SubmitError};
 
 /// First pause before what failed in passing is tried again.
@@ -37,6 +38,8 @@ pub struct Ports {
     pub verifier: Arc<dyn Verifier>,
     pub runner: Arc<dyn Runner>,
     pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub settings: Arc<dyn Settings>,
     /// What every step of a run finds in its environment: `GRIT_SERVER`, `GRIT_REGISTRY`.
     pub job_env: std::collections::BTreeMap<String, String>,
     pub service_url: crate::request::ServiceUrl,

@@ -1,21 +1,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use grit_ledger::StreamId;
+use grit_ledger::{RowQuery, StreamId};
 use grit_pipeline::expr::Value;
 use grit_pipeline::plan::Plan;
 use grit_pipeline::run::{
     Command as RunCommand, Foreign, Refusal as RunRefusal, Request, SLOTS_DEFAULT, Selection,
+    Setting, TOKEN,
 };
-use grit_pipeline::runners::RunnerRule;
-use grit_pipeline::trigger::{PushEvent, triggers_on};
-use grit_types::{Actor, CommitId, Principal, RefName, RunId, Timestamp, chain};
+use grit_pipeline::trigger::{Occurrence, starts};
+use grit_types::{Actor, Principal, RunId, Timestamp, chain};
 
 use super::Carry;
+use super::payload;
 use crate::aggregate::{Command, Refusal};
 use crate::pipelines::{self, Found};
-use crate::ports::RepoId;
-use crate::repo::{self, RunRecord};
+use crate::ports::{RepoId, RepoSettings, SourceError};
+use crate::project::COMMITS;
+use crate::repo::{self, RunRecord, Trigger};
+use crate::view::CommitView;
 
 impl Carry {
     pub(super) async fn repo(&self, effect: repo::Effect) -> Command {
@@ -23,8 +26,17 @@ impl Carry {
             return Command::Repo(repo::Command::Done);
         };
         Command::Repo(match effect {
-            repo::Effect::Plan { commit, ref_name, pusher, number, at: time } => {
-                let build = Build { commit: commit.clone(), ref_name, pusher, number, at: time };
+            repo::Effect::Plan { commit, ref_name, pusher, number, at: time, before } => {
+                let actor = pusher.unwrap_or_else(Principal::grit);
+                let trigger = Trigger {
+                    id: self.id.to_string(),
+                    event: "push".to_owned(),
+                    ref_name,
+                    before,
+                    actor,
+                    ..Trigger::none(&commit)
+                };
+                let build = Build { trigger, number, at: time, aside: false };
                 let result = self.plan(&at, &build).await;
                 repo::Command::Planned { commit, result }
             }
@@ -32,20 +44,31 @@ impl Carry {
                 let result = self.promote(&at, &commit, &refs, time).await;
                 repo::Command::Promoted { commit, result }
             }
+            repo::Effect::Start { trigger, number, at: time } => {
+                let build = Build { trigger: *trigger, number, at: time, aside: true };
+                if let Err(problems) = self.plan(&at, &build).await {
+                    let (id, problems) = (&build.trigger.id, problems.join("\n"));
+                    tracing::warn!(id, problems, "what was to start cannot be read");
+                }
+                repo::Command::Done
+            }
         })
     }
 
-    /// Starts a run of every pipeline of the commit that the ref triggers.
+    /// Starts a run of every pipeline of the commit that the event triggers.
     async fn plan(&self, at: &RepoId, build: &Build) -> Result<Vec<RunRecord>, Vec<String>> {
         let attempt = || {
-            let (at, commit) = (at.clone(), build.commit.clone());
-            self.blocking(move |ports| pipelines::read(ports.source.as_ref(), &at, &commit))
+            let (at, build) = (at.clone(), build.clone());
+            self.blocking(move |ports| Ground::read(ports, &at, &build))
         };
-        let found = self.until_done("reading pipelines", attempt).await;
+        let ground = self.until_done("reading pipelines", attempt).await;
+        let known = self.known(at, build).await;
         let mut records = Vec::new();
-        let runners = found.runners.clone();
-        for plan in triggered(found, build.ref_name.as_ref())? {
-            let request = Arc::new(self.request(at, build, plan, &runners));
+        for plan in build.triggered(&ground)? {
+            if known.contains(&plan.name) {
+                continue;
+            }
+            let request = Arc::new(self.request(at, build, &ground, plan));
             records.push(RunRecord {
                 run: request.run,
                 name: request.plan.name.clone(),
@@ -53,7 +76,8 @@ impl Carry {
                 jobs: BTreeMap::new(),
             });
             let command = || Command::Run(RunCommand::Plan(request.clone()));
-            let asked = self.submit(run_stream(request.run), command, Actor::grit("push")).await;
+            let via = Actor::grit(build.trigger.event.clone());
+            let asked = self.submit(run_stream(request.run), command, via).await;
             // A refusal of a run that is there already: this effect was carried out before.
             let there = |refusal: &Refusal| {
                 matches!(refusal, Refusal::Run(RunRefusal::Planned | RunRefusal::Finished))
@@ -67,62 +91,137 @@ impl Carry {
         Ok(records)
     }
 
-    fn request(&self, at: &RepoId, build: &Build, plan: Plan, runners: &[RunnerRule]) -> Request {
-        let seed = format!("{}/{}", self.id, plan.file);
-        let run = RunId::derived(build.at, seed.as_bytes());
+    /// The pipelines that a commit ran already, where another ref of it was pushed.
+    async fn known(&self, at: &RepoId, build: &Build) -> Vec<String> {
+        if !build.aside || build.trigger.event != "push" {
+            return Vec::new();
+        }
+        let query = RowQuery {
+            table: COMMITS.to_owned(),
+            tenant: Some(at.tenant.clone()),
+            key: Some(format!("{}/{}", at.repo, build.trigger.commit)),
+            ..RowQuery::default()
+        };
+        let rows = self.until_done("reading a commit", || self.ports.journal.rows(&query)).await;
+        let view =
+            rows.into_iter().find_map(|row| serde_json::from_value::<CommitView>(row.body).ok());
+        let runs = view.map(|view| view.state.runs).unwrap_or_default();
+        runs.into_values().map(|record| record.name).collect()
+    }
+
+    fn request(&self, at: &RepoId, build: &Build, ground: &Ground, plan: Plan) -> Request {
+        let trigger = &build.trigger;
+        let seed = format!("{}/{}", trigger.id, plan.file);
+        let run = trigger.run.unwrap_or_else(|| RunId::derived(build.at, seed.as_bytes()));
         let mut env = self.ports.job_env.clone();
         env.insert("GRIT_RUN_ID".to_owned(), run.to_string());
+        let RepoSettings { mut secrets, vars, environments } = ground.settings.clone();
+        secrets.insert(TOKEN.to_owned());
+        let payload = serde_json::from_value(ground.payload.clone()).unwrap_or(Value::Null);
         Request {
             run,
             tenant: at.tenant.clone(),
             repo: at.repo.clone(),
             number: build.number,
             plan,
-            event: "push".to_owned(),
-            commit: build.commit.clone(),
-            ref_name: build.ref_name.clone(),
-            actor: build.pusher.clone().unwrap_or_else(Principal::grit),
-            inputs: BTreeMap::new(),
-            payload: Value::Null,
-            vars: BTreeMap::new(),
+            event: trigger.event.clone(),
+            commit: trigger.commit.clone(),
+            ref_name: trigger.ref_name.clone(),
+            actor: trigger.actor.clone(),
+            inputs: trigger.inputs.clone(),
+            payload,
+            vars,
             env,
             slots: SLOTS_DEFAULT,
             only: Selection::default(),
             os: "Linux".to_owned(),
             foreign: Foreign::Refuse,
             serves: Vec::new(),
-            runners: runners.to_vec(),
-            secrets: Default::default(),
-            seal: run.to_string(),
-            setting: Default::default(),
+            runners: ground.found.runners.clone(),
+            secrets,
+            seal: self.word(),
+            setting: Setting {
+                environments,
+                grouped: true,
+                depth: trigger.depth,
+                aside: build.aside,
+                ..Setting::default()
+            },
         }
+    }
+
+    /// Nobody can guess it. That of the request that was recorded is the one that counts.
+    fn word(&self) -> String {
+        let mut bytes = [0; 16];
+        self.ports.entropy.fill(&mut bytes);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
-/// A commit that is to be built.
+/// What is to be started.
+#[derive(Clone)]
 struct Build {
-    commit: CommitId,
-    ref_name: Option<RefName>,
-    pusher: Option<Principal>,
+    trigger: Trigger,
     number: u64,
     at: Timestamp,
+    /// It is not what the commit is built by.
+    aside: bool,
+}
+
+/// What a start reads.
+struct Ground {
+    found: Found,
+    changed: Option<Vec<String>>,
+    settings: RepoSettings,
+    payload: serde_json::Value,
+}
+
+impl Ground {
+    fn read(ports: &super::Ports, at: &RepoId, build: &Build) -> Result<Self, SourceError> {
+        let source = ports.source.as_ref();
+        let trigger = &build.trigger;
+        let default = source.default_branch(at)?;
+        let found = pipelines::read(source, at, &trigger.commit)?;
+        let mut settings = ports.settings.of(at);
+        // What protects an environment is not for whoever pushes a branch to say.
+        let said_at = default.as_ref().map_or(&trigger.commit, |(_, commit)| commit);
+        for (name, protection) in pipelines::protections(source, at, said_at)? {
+            settings.environment(&name).protection = protection;
+        }
+        let push = payload::Push { source, at, trigger, default: default.as_ref() };
+        let (changed, payload) = match trigger.event.as_str() {
+            "push" => (push.changed()?, push.payload()?),
+            _ => (None, payload::with_repository(at, trigger, default.as_ref())),
+        };
+        Ok(Self { found, changed, settings, payload })
+    }
+}
+
+impl Build {
+    /// The plans that it starts, or what is wrong with the files.
+    fn triggered(&self, ground: &Ground) -> Result<Vec<Plan>, Vec<String>> {
+        let Found { plans, problems, .. } = &ground.found;
+        if !problems.is_empty() {
+            return Err(problems.clone());
+        }
+        let trigger = &self.trigger;
+        let occurrence = Occurrence {
+            event: trigger.event.clone(),
+            ref_name: trigger.ref_name.clone(),
+            activity: trigger.activity.clone(),
+            base: trigger.branch.clone(),
+            changed_paths: ground.changed.clone(),
+            workflow: trigger.workflow.clone(),
+            schedule: trigger.schedule.clone(),
+        };
+        let meant = |plan: &&Plan| trigger.file.as_ref().is_none_or(|file| plan.file == *file);
+        let started = plans.iter().filter(meant).filter(|plan| starts(plan, &occurrence));
+        Ok(started.cloned().collect())
+    }
 }
 
 /// The stream of a run.
 pub fn run_stream(run: RunId) -> StreamId {
     // A run id holds what a stream's parts may hold.
     format!("run/{run}").parse().expect("a run id is valid in a stream")
-}
-
-/// The plans that a push of the ref starts, or what is wrong with the files.
-fn triggered(found: Found, ref_name: Option<&RefName>) -> Result<Vec<Plan>, Vec<String>> {
-    if !found.problems.is_empty() {
-        return Err(found.problems);
-    }
-    let starts = |plan: &Plan| {
-        ref_name.is_some_and(|name| {
-            triggers_on(plan, &PushEvent { ref_name: name.clone(), changed_paths: None })
-        })
-    };
-    Ok(found.plans.into_iter().filter(starts).collect())
 }

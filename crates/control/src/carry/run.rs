@@ -21,6 +21,9 @@ impl Carry {
 
     /// A run of a commit that was never pushed here (`grit run`) concerns nobody else.
     async fn conclude(&self, concluded: &Concluded) {
+        if concluded.aside {
+            return;
+        }
         let at = RepoId { tenant: concluded.tenant.clone(), repo: concluded.repo.clone() };
         let succeeded = |ending: Ending| matches!(ending, Ending::Success | Ending::Skipped);
         let command = || {
@@ -28,6 +31,7 @@ impl Carry {
                 commit: concluded.commit.clone(),
                 run: concluded.run,
                 succeeded: concluded.ending == Ending::Success,
+                replaces: concluded.rerun_of,
                 jobs: concluded
                     .jobs
                     .iter()

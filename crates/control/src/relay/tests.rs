@@ -3,10 +3,11 @@
 use grit_ledger::{Append, Decider, Hlc, Ledger, MemoryJournal, MemoryLedger, split};
 use grit_rollout::Rollouts;
 use grit_rollout::slot::{Event as SlotEvent, PauseReason, Slot, Status, Why};
-use grit_types::{CommitId, ObjectId, Revision, Sequence, Timestamp, Version};
+use grit_types::{CommitId, ObjectId, RefName, Revision, Sequence, Timestamp, Version};
 use serde_json::json;
 
 use super::*;
+use crate::ports::Logged;
 use crate::view::DeploymentView;
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
@@ -42,6 +43,38 @@ impl Source for OnlyALedger {
         _: &CommitId,
         _: usize,
     ) -> Result<Vec<grit_rollout::slot::Change>, SourceError> {
+        Ok(vec![])
+    }
+
+    fn default_branch(&self, _: &RepoId) -> Result<Option<(RefName, CommitId)>, SourceError> {
+        Ok(None)
+    }
+
+    fn changed(
+        &self,
+        _: &RepoId,
+        _: &CommitId,
+        _: &CommitId,
+    ) -> Result<Option<Vec<String>>, SourceError> {
+        Ok(None)
+    }
+
+    fn merge_base(
+        &self,
+        _: &RepoId,
+        _: &CommitId,
+        _: &CommitId,
+    ) -> Result<Option<CommitId>, SourceError> {
+        Ok(None)
+    }
+
+    fn log(
+        &self,
+        _: &RepoId,
+        _: Option<&CommitId>,
+        _: &CommitId,
+        _: usize,
+    ) -> Result<Vec<Logged>, SourceError> {
         Ok(vec![])
     }
 

@@ -5,6 +5,8 @@ use grit_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::Trigger;
+
 /// A repository, folded from its stream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -112,7 +114,16 @@ pub enum Command {
     /// A job pushed an artifact.
     Publish { commit: CommitId, image: String, artifact: Digest, run: Option<RunId> },
     /// A run is over.
-    Concluded { commit: CommitId, run: RunId, succeeded: bool, jobs: BTreeMap<String, bool> },
+    Concluded {
+        commit: CommitId,
+        run: RunId,
+        succeeded: bool,
+        jobs: BTreeMap<String, bool>,
+        /// The run that it took the place of.
+        replaces: Option<RunId>,
+    },
+    /// Something happened that may start pipelines.
+    Trigger(Box<Trigger>),
     /// The deployments that a commit leads to were requested, or why not.
     Promoted { commit: CommitId, result: Result<Vec<Promoted>, String> },
     /// What only had to be done.
@@ -126,7 +137,17 @@ pub enum Event {
     #[serde(rename = "push.received")]
     Pushed { pusher: Principal, refs: Vec<PushedRef>, at: Timestamp },
     #[serde(rename = "commit.build_requested")]
-    BuildRequested { commit: CommitId, ref_name: Option<RefName>, number: u64, at: Timestamp },
+    BuildRequested {
+        commit: CommitId,
+        ref_name: Option<RefName>,
+        number: u64,
+        at: Timestamp,
+        /// What the ref pointed at.
+        #[serde(default)]
+        before: Option<CommitId>,
+    },
+    #[serde(rename = "pipeline.triggered")]
+    Triggered { trigger: Box<Trigger>, number: u64, at: Timestamp },
     #[serde(rename = "commit.planned")]
     Planned { commit: CommitId, runs: Vec<RunRecord> },
     #[serde(rename = "commit.rejected")]
@@ -134,7 +155,14 @@ pub enum Event {
     #[serde(rename = "artifact.published")]
     Published { commit: CommitId, image: String, artifact: Digest, run: Option<RunId> },
     #[serde(rename = "commit.run_concluded")]
-    Concluded { commit: CommitId, run: RunId, succeeded: bool, jobs: BTreeMap<String, bool> },
+    Concluded {
+        commit: CommitId,
+        run: RunId,
+        succeeded: bool,
+        jobs: BTreeMap<String, bool>,
+        #[serde(default)]
+        replaces: Option<RunId>,
+    },
     #[serde(rename = "promotion.requested")]
     PromotionRequested { commit: CommitId, refs: Vec<RefName>, at: Timestamp },
     #[serde(rename = "promotion.made")]
@@ -152,7 +180,12 @@ pub enum Effect {
         pusher: Option<Principal>,
         number: u64,
         at: Timestamp,
+        /// What the ref pointed at.
+        #[serde(default)]
+        before: Option<CommitId>,
     },
+    /// Start what that triggers.
+    Start { trigger: Box<Trigger>, number: u64, at: Timestamp },
     /// Request the deployments that these refs lead to.
     Promote { commit: CommitId, refs: Vec<RefName>, at: Timestamp },
 }

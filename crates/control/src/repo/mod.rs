@@ -4,10 +4,12 @@
 //! environments that any of those refs lead to.
 
 mod data;
+mod trigger;
 
 pub use data::{
     Command, Commit, Effect, Event, Promoted, PushedRef, RefUpdate, Refusal, RunRecord, State,
 };
+pub use trigger::Trigger;
 
 use grit_ledger::{Context, Decider};
 use grit_types::{CommitId, RefName, Timestamp};
@@ -40,9 +42,21 @@ impl Decider for Repos {
                 }
                 Ok(publish(state, commit, image, *artifact, *run))
             }
-            Command::Concluded { commit, run, succeeded, jobs } => {
-                Ok(concluded(state, commit, *run, *succeeded, jobs, context.now))
+            Command::Concluded { commit, run, succeeded, jobs, replaces } => {
+                let event = Event::Concluded {
+                    commit: commit.clone(),
+                    run: *run,
+                    succeeded: *succeeded,
+                    jobs: jobs.clone(),
+                    replaces: *replaces,
+                };
+                Ok(concluded(state, commit, *run, event, context.now))
             }
+            Command::Trigger(trigger) => Ok(vec![Event::Triggered {
+                trigger: trigger.clone(),
+                number: state.builds + 1,
+                at: context.now,
+            }]),
             Command::Promoted { commit, result } => {
                 Ok(vec![Event::Promoted { commit: commit.clone(), result: result.clone() }])
             }
@@ -57,7 +71,7 @@ impl Decider for Repos {
 
     fn effects(state: &State, event: &Event) -> Vec<Effect> {
         match event {
-            Event::BuildRequested { commit, ref_name, number, at } => {
+            Event::BuildRequested { commit, ref_name, number, at, before } => {
                 let pushers = state.commits.get(commit).map(|known| known.pushers.clone());
                 vec![Effect::Plan {
                     commit: commit.clone(),
@@ -65,7 +79,11 @@ impl Decider for Repos {
                     pusher: pushers.and_then(|mut pushers| pushers.pop_last()),
                     number: *number,
                     at: *at,
+                    before: before.clone(),
                 }]
+            }
+            Event::Triggered { trigger, number, at } => {
+                vec![Effect::Start { trigger: trigger.clone(), number: *number, at: *at }]
             }
             Event::PromotionRequested { commit, refs, at } => {
                 vec![Effect::Promote { commit: commit.clone(), refs: refs.clone(), at: *at }]
@@ -93,7 +111,22 @@ fn push(state: &State, updates: &[RefUpdate], context: &Context) -> Vec<Event> {
     for commit in commits {
         let names: Vec<RefName> =
             refs.iter().filter(|pushed| pushed.commit == *commit).map(|p| p.name.clone()).collect();
-        match state.commits.get(commit) {
+        let known = state.commits.get(commit);
+        if known.is_some_and(|known| known.build.is_some()) {
+            for pushed in elsewhere(state, &refs, commit) {
+                number += 1;
+                let trigger = Box::new(Trigger {
+                    id: format!("push/{}/{commit}/{number}", pushed.name),
+                    event: "push".to_owned(),
+                    ref_name: Some(pushed.name.clone()),
+                    before: pushed.old.clone(),
+                    actor: context.actor.principal.clone(),
+                    ..Trigger::none(commit)
+                });
+                events.push(Event::Triggered { trigger, number, at: context.now });
+            }
+        }
+        match known {
             Some(known) if known.succeeded() => {
                 events.push(Event::PromotionRequested {
                     commit: commit.clone(),
@@ -105,16 +138,32 @@ fn push(state: &State, updates: &[RefUpdate], context: &Context) -> Vec<Event> {
             _ => {
                 number += 1;
                 let ref_name = preferred(&names);
+                let named = |pushed: &&PushedRef| {
+                    pushed.commit == *commit && Some(&pushed.name) == ref_name.as_ref()
+                };
+                let before = refs.iter().find(named).and_then(|pushed| pushed.old.clone());
                 events.push(Event::BuildRequested {
                     commit: commit.clone(),
                     ref_name,
                     number,
                     at: context.now,
+                    before,
                 });
             }
         }
     }
     events
+}
+
+/// Refs of a commit that is built already: what they alone start is yet to be started.
+fn elsewhere<'a>(
+    state: &'a State,
+    refs: &'a [PushedRef],
+    commit: &'a CommitId,
+) -> impl Iterator<Item = &'a PushedRef> {
+    let known = state.commits.get(commit).map(|known| &known.refs);
+    let new = move |pushed: &&PushedRef| known.is_none_or(|refs| !refs.contains(&pushed.name));
+    refs.iter().filter(move |pushed| pushed.commit == *commit).filter(new)
 }
 
 /// A tag says more than a branch: it names what is built.
@@ -162,17 +211,12 @@ fn concluded(
     state: &State,
     commit: &CommitId,
     run: grit_types::RunId,
-    succeeded: bool,
-    jobs: &std::collections::BTreeMap<String, bool>,
+    event: Event,
     at: Timestamp,
 ) -> Vec<Event> {
     let Some(known) = state.commits.get(commit) else { return vec![] };
     let open = known.runs.get(&run).is_none_or(|record| record.succeeded.is_none());
-    if !open {
-        return vec![];
-    }
-    let event = Event::Concluded { commit: commit.clone(), run, succeeded, jobs: jobs.clone() };
-    with_promotion(state, commit, event, at)
+    if open { with_promotion(state, commit, event, at) } else { vec![] }
 }
 
 fn evolve(state: &mut State, event: &Event) {
@@ -208,8 +252,16 @@ fn evolve(state: &mut State, event: &Event) {
             let commit = state.commits.entry(commit.clone()).or_default();
             commit.artifacts.insert(image.clone(), *artifact);
         }
-        Event::Concluded { commit, run, succeeded, jobs } => {
+        Event::Triggered { number, .. } => state.builds = *number,
+        Event::Concluded { commit, run, succeeded, jobs, replaces } => {
             let commit = state.commits.entry(commit.clone()).or_default();
+            let old = replaces.and_then(|replaces| commit.runs.remove(&replaces));
+            if let Some(old) = old {
+                commit
+                    .runs
+                    .entry(*run)
+                    .or_insert_with(|| RunRecord { name: old.name, ..RunRecord::unnamed(*run) });
+            }
             let record = commit.runs.entry(*run).or_insert_with(|| RunRecord::unnamed(*run));
             record.succeeded = Some(*succeeded);
             record.jobs.clone_from(jobs);

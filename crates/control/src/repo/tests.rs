@@ -34,7 +34,13 @@ impl Repository {
         let record = RunRecord { run, name: "CI".into(), succeeded: None, jobs: BTreeMap::new() };
         self.take(Command::Planned { commit: commit.clone(), result: Ok(vec![record]) });
         let jobs = BTreeMap::from([("test".to_owned(), succeeded)]);
-        self.take(Command::Concluded { commit: commit.clone(), run, succeeded, jobs })
+        self.take(Command::Concluded {
+            commit: commit.clone(),
+            run,
+            succeeded,
+            jobs,
+            replaces: None,
+        })
     }
 }
 

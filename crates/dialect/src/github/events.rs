@@ -3,7 +3,7 @@ use grit_diag::yaml::{Node, Value};
 use grit_diag::{Span, suggest};
 use grit_pipeline::expr::Template;
 use grit_pipeline::plan::{Filters, Input, InputKind, Texts, Trigger};
-use grit_pipeline::trigger::Pattern;
+use grit_pipeline::trigger::{Cron, Pattern};
 use indexmap::IndexMap;
 
 use super::reader::Reader;
@@ -22,6 +22,7 @@ const EVENTS: &[&str] = &[
     "discussion_comment",
     "fork",
     "gollum",
+    "grit_deployment",
     "image_version",
     "issue_comment",
     "issues",
@@ -148,9 +149,8 @@ fn filters(reader: &mut Reader, fields: &mut Fields<'_>) -> Filters {
     let (tags, tags_ignore) = (list("tags"), list("tags-ignore"));
     let (paths, paths_ignore) = (list("paths"), list("paths-ignore"));
     let types = list("types");
-    for name in ["workflows", "names"] {
-        list(name);
-    }
+    let workflows = list("workflows");
+    list("names");
     for (name, only, ignore) in [
         ("branches", &branches, &branches_ignore),
         ("tags", &tags, &tags_ignore),
@@ -169,6 +169,7 @@ fn filters(reader: &mut Reader, fields: &mut Fields<'_>) -> Filters {
         paths: values(paths),
         paths_ignore: values(paths_ignore),
         types: values(types),
+        workflows: values(workflows),
     }
 }
 
@@ -225,9 +226,7 @@ fn schedule(reader: &mut Reader, node: &Node) -> Vec<String> {
 }
 
 fn is_cron(line: &str) -> bool {
-    let field =
-        |field: &str| field.chars().all(|c| c.is_ascii_alphanumeric() || "*/,-?".contains(c));
-    line.split_whitespace().count() == 5 && line.split_whitespace().all(field)
+    line.parse::<Cron>().is_ok()
 }
 
 fn inputs(reader: &mut Reader, node: &Node) -> IndexMap<String, Input> {

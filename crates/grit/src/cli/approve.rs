@@ -1,5 +1,6 @@
 use grit_control::view::SlotView;
 use grit_rollout::slot::Status;
+use grit_types::Service;
 use serde_json::json;
 
 use super::args::Approve;
@@ -10,11 +11,18 @@ use crate::ui::Ui;
 
 /// Approves everything that waits and is meant.
 pub async fn run(options: &Approve, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
+    let reject = options.reject.as_deref();
+    let target = options.target.as_deref();
+    if let Some(run) = target.filter(|target| target.starts_with("run_")) {
+        return super::remote::review(run, reject, place, ui).await;
+    }
+    let service = target.map(str::parse::<Service>).transpose();
+    let service = service.map_err(|e| Failure::new(Exit::Usage, "usage", e.to_string()))?;
     let client = place.client()?;
     let slots: Vec<SlotView> = client.get("/api/v1/slots").await?;
     let waits = |slot: &&SlotView| {
         let there = options.environment.as_ref().is_none_or(|name| slot.environment == *name);
-        let named = options.service.as_ref().is_none_or(|name| slot.service == *name);
+        let named = service.as_ref().is_none_or(|name| slot.service == *name);
         let gated = slot.deployment.as_ref().is_some_and(|deployment| {
             deployment.status == Status::Gated
                 && deployment.gates.iter().any(|gate| gate.needs_person)

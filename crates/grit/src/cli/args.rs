@@ -92,6 +92,10 @@ pub enum Verb {
     Logs(Logs),
     /// Artifacts that jobs make
     Artifact(Artifact),
+    /// Secrets of pipelines, sealed by the server
+    Secret(super::setting::Secret),
+    /// Variables of pipelines
+    Variable(super::setting::Variable),
     /// Tokens of people
     Token(Token),
     /// What a code in a message means
@@ -243,8 +247,9 @@ pub struct Of {
 
 #[derive(Debug, ClapArgs)]
 pub struct Approve {
-    /// Only this service
-    pub service: Option<Service>,
+    /// Only this service; or RUN, or RUN/JOB: jobs of a pipeline that wait for it
+    #[arg(value_name = "SERVICE|RUN[/JOB]")]
+    pub target: Option<String>,
     #[arg(long = "env", value_name = "ENVIRONMENT")]
     pub environment: Option<Environment>,
     /// Say no instead, and why

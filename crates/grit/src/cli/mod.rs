@@ -24,9 +24,11 @@ mod metrics;
 mod named;
 mod pipeline;
 mod place;
+mod remote;
 mod rollback;
 mod rollout;
 mod run;
+mod setting;
 mod signals;
 mod status;
 mod sync;
@@ -122,7 +124,7 @@ async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure
     match verb {
         Verb::Init(options) => init::run(&options, place, ui),
         Verb::Run(options) => run::run(&options, place, ui).await,
-        Verb::Pipeline(options) => pipeline::run(&options, place, ui),
+        Verb::Pipeline(options) => pipeline::run(&options, place, ui).await,
         Verb::Up(options) => up::up(&options, place, ui).await,
         Verb::Serve(options) => up::serve(&options, place, ui).await,
         Verb::Edge(options) => edge::run(&options, place),
@@ -152,6 +154,8 @@ async fn verb(verb: Verb, place: &place::Place, ui: &Ui) -> Result<Exit, Failure
         Verb::Bench(options) => measure::bench(&options, ui),
         Verb::Logs(options) => logs::run(&options, place, ui).await,
         Verb::Artifact(options) => artifact::run(&options.verb, place, ui).await,
+        Verb::Secret(options) => setting::secret(&options, place, ui).await,
+        Verb::Variable(options) => setting::variable(&options, place, ui).await,
         Verb::Token(options) => token::run(&options.verb, place, ui).await,
         Verb::Explain(options) => explain::run(&options, ui),
         Verb::Schema => explain::schema(ui),

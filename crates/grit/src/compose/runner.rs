@@ -8,11 +8,14 @@ use grit_control::ports::RepoId;
 use grit_executor::{Checkouts, EngineConfig, HostConfig, HostRunner, KeptArtifact};
 use grit_git::{Git, Repository};
 use grit_host::Shim;
-use grit_pipeline::{CheckoutPart, JobSpec, Submodules};
+use grit_pipeline::run::TOKEN;
+use grit_pipeline::{
+    CheckoutPart, JobSpec, Prepared, Runner, RunnerError, StepOutcome, StepSpec, Submodules,
+};
 use grit_rollout::SlotId;
-use grit_server::{ArtifactView, Artifacts, ArtifactsError, JobTokens, LogError, Logs};
+use grit_server::{ArtifactView, Artifacts, ArtifactsError, JobTokens, LogError, Logs, Vault};
 use grit_target::process::ProcessTarget;
-use grit_types::{BoxFuture, Clock, Entropy, InstanceId, JobId, RunId};
+use grit_types::{BoxFuture, Clock, EffectId, Entropy, InstanceId, JobId, RunId};
 
 use super::actions::{GitActions, Pinning, Places};
 use super::modules::Modules;
@@ -33,14 +36,18 @@ pub async fn open(
     data: &DataFolder,
     source: Arc<GitSource>,
     jobs: Arc<JobTokens>,
+    vault: Arc<Vault>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Arc<HostRunner>, Failure> {
-    let random = entropy.clone();
+    let (tokens, random, identity) = (jobs.clone(), entropy.clone(), entropy.clone());
     let secrets = move |job: &JobSpec| {
-        let at = RepoId { tenant: job.tenant.clone(), repo: job.repo.clone() };
-        let token = jobs.issue(job.run, at, job.commit.clone(), entropy.as_ref());
-        BTreeMap::from([("GRIT_TOKEN".to_owned(), token)])
+        BTreeMap::from([("GRIT_TOKEN".to_owned(), tokens.of(job, random.as_ref()))])
+    };
+    let named = move |job: &JobSpec| {
+        let mut values = given(&vault, job);
+        values.insert(TOKEN.to_owned(), jobs.of(job, entropy.as_ref()));
+        values
     };
     let config = HostConfig {
         work: data.path("work"),
@@ -49,7 +56,7 @@ pub async fn open(
         // One store: what caches and artifacts have in common is there once.
         artifacts: data.path("caches"),
         keys: Some(data.path("keys")),
-        entropy: random,
+        entropy: identity,
         shim: Shim::this_binary(),
         actions: Arc::new(hosted_actions(data, source.clone())),
         source: Arc::new(Hosted {
@@ -58,11 +65,58 @@ pub async fn open(
             source,
         }),
         secrets: Arc::new(secrets),
-        named: Arc::new(|_: &JobSpec| BTreeMap::new()),
+        named: Arc::new(named),
         clock,
         engine: engine(),
     };
     open_runner(config).await
+}
+
+/// The secrets that are for a job; none are for what comes from outside.
+fn given(vault: &Vault, job: &JobSpec) -> BTreeMap<String, String> {
+    if job.from_outside {
+        return BTreeMap::new();
+    }
+    let at = RepoId { tenant: job.tenant.clone(), repo: job.repo.clone() };
+    let values = vault.values(&at, job.environment.as_deref());
+    values.unwrap_or_else(|error| {
+        let cause = grit_types::chain(&error);
+        tracing::error!(job = %job.job, cause, "a job starts without its secrets");
+        BTreeMap::new()
+    })
+}
+
+/// A runner whose jobs' tokens end with them.
+pub struct Tokened {
+    pub runner: Arc<HostRunner>,
+    pub jobs: Arc<JobTokens>,
+}
+
+impl Runner for Tokened {
+    fn prepare(
+        &self,
+        effect: &EffectId,
+        job: &JobSpec,
+    ) -> BoxFuture<'_, Result<Prepared, RunnerError>> {
+        self.runner.prepare(effect, job)
+    }
+
+    fn run(
+        &self,
+        effect: &EffectId,
+        step: &StepSpec,
+    ) -> BoxFuture<'_, Result<StepOutcome, RunnerError>> {
+        self.runner.run(effect, step)
+    }
+
+    fn cancel(&self, job: JobId) -> BoxFuture<'_, Result<(), RunnerError>> {
+        self.runner.cancel(job)
+    }
+
+    fn clean(&self, effect: &EffectId, job: JobId) -> BoxFuture<'_, Result<(), RunnerError>> {
+        self.jobs.revoke(job);
+        self.runner.clean(effect, job)
+    }
 }
 
 /// The runner of one repository, without a server; `secrets` are for expressions.

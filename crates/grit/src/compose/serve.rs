@@ -6,6 +6,8 @@ use grit_blob::Layout;
 use grit_control::ports::RepoId;
 use grit_control::reactor::{self, Reactor};
 use grit_control::relay::Relay;
+use grit_control::schedule::Scheduler;
+use grit_control::trigger::Triggers;
 use grit_control::{Control, PortCarrier, Ports, ServiceUrl};
 use grit_executor::HostRunner;
 use grit_git::Repository;
@@ -13,13 +15,13 @@ use grit_host::Shim;
 use grit_journal::{OpenError, SqliteJournal};
 use grit_ledger::Journal;
 use grit_rollout::SlotId;
-use grit_server::{App, JobTokens, Tokens};
+use grit_server::{App, JobTokens, Tokens, Vault};
 use grit_target::process::{self, ProcessTarget, RestartPolicy};
 use grit_types::{Actor, BoxFuture, Clock, Entropy, Principal, Repo, Role, Tenant};
 use tokio::task::JoinSet;
 
 use super::observe::Reports;
-use super::runner::{self, HostArtifacts, HostLogs, job_env};
+use super::runner::{self, HostArtifacts, HostLogs, Tokened, job_env};
 use super::verify::HostVerifier;
 use super::{DataFolder, EdgeProcess, GitSource, OsEntropy, ServeFile, SystemClock};
 use crate::exit::{Exit, Failure};
@@ -57,17 +59,23 @@ pub async fn start(options: Options) -> Result<Server, Failure> {
     let runner = ground.runner(&data).await?;
     let ports = ground.ports(&data, address, target.clone(), runner.clone());
     let (tenant, journal, clock) = (Tenant::local(), ground.journal.clone(), ground.clock.clone());
+    let begun = ground.journal.clone();
     let carrier = |handle| -> Arc<dyn reactor::Carrier> { PortCarrier::new(ports, handle) };
     let (handle, reactor) = reactor::start(tenant, journal, clock, carrier);
+    let triggers = Triggers::new(begun, ground.source.clone(), handle.clone());
+    triggers.begin().await.map_err(|e| Failure::because("the journal cannot be read", &e))?;
     let control = ground.control(handle.clone());
     ground.reports.connect(control.clone());
     missed(&control, &ground.source, &options.repo).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut tasks = ground.watchers(&data, &handle);
+    tasks.spawn(triggers.run(handle.changes()));
+    tasks.spawn(ground.scheduler(&options.repo, handle.clone()).run());
     let (tokens, token) = owner_token(&data, ground.clock.as_ref(), ground.entropy.as_ref())?;
     let app = App {
         control,
         tokens,
+        vault: ground.vault.clone(),
         jobs: ground.jobs.clone(),
         logs: Arc::new(HostLogs { runner: runner.clone(), target: target.clone() }),
         artifacts: Arc::new(HostArtifacts(runner)),
@@ -135,6 +143,7 @@ struct Ground {
     entropy: Arc<dyn Entropy>,
     source: Arc<GitSource>,
     jobs: Arc<JobTokens>,
+    vault: Arc<Vault>,
     reports: Arc<Reports>,
     edge: EdgeProcess,
     edge_address: SocketAddr,
@@ -149,11 +158,15 @@ impl Ground {
     ) -> Result<Self, Failure> {
         let edge = EdgeProcess::of(data);
         open_repository(data, &options.repo)?;
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+        let vault = Vault::open(data.root(), entropy.as_ref())
+            .map_err(|error| Failure::because("secrets cannot be kept", &error))?;
         let edge_address = edge.ensure(data.root(), options.edge_listen).await?;
         Ok(Self {
             journal,
             clock: Arc::new(SystemClock),
-            entropy: Arc::new(OsEntropy),
+            entropy,
+            vault: Arc::new(vault),
             source: Arc::new(GitSource::new(data.root())),
             jobs: Arc::default(),
             reports: Arc::default(),
@@ -181,8 +194,8 @@ impl Ground {
     }
 
     async fn runner(&self, data: &DataFolder) -> Result<Arc<HostRunner>, Failure> {
-        let (source, jobs) = (self.source.clone(), self.jobs.clone());
-        runner::open(data, source, jobs, self.clock.clone(), self.entropy.clone()).await
+        let (source, jobs, vault) = (self.source.clone(), self.jobs.clone(), self.vault.clone());
+        runner::open(data, source, jobs, vault, self.clock.clone(), self.entropy.clone()).await
     }
 
     fn ports(
@@ -199,8 +212,10 @@ impl Ground {
             router: Arc::new(self.edge.client()),
             target,
             verifier: Arc::new(HostVerifier { source, work: data.path("work/checks") }),
-            runner,
+            runner: Arc::new(Tokened { runner, jobs: self.jobs.clone() }),
             clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            settings: self.vault.clone(),
             job_env: job_env(Some(address), &self.registry),
             service_url: service_url(self.edge_address),
             server: SERVER_NAME.to_owned(),
@@ -217,6 +232,16 @@ impl Ground {
             self.entropy.clone(),
             service_url(self.edge_address),
         )
+    }
+
+    fn scheduler(&self, repo: &Repo, handle: reactor::Handle) -> Scheduler {
+        Scheduler {
+            at: RepoId { tenant: Tenant::local(), repo: repo.clone() },
+            journal: self.journal.clone(),
+            source: self.source.clone(),
+            clock: self.clock.clone(),
+            handle,
+        }
     }
 
     /// What runs beside the reactor: the relay, the edge's reports, the edge's keeper.

@@ -1,11 +1,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use grit_control::ports::{RepoId, Source, SourceError};
+use grit_control::ports::{Logged, RepoId, Source, SourceError};
 use grit_git::{GitError, GitLedger, Repository};
 use grit_ledger::Ledger;
 use grit_rollout::slot::Change;
-use grit_types::{CommitId, ObjectId, Repo};
+use grit_types::{CommitId, ObjectId, RefName, Repo};
 
 /// The name of a repository whose folder's name is none.
 pub const LOCAL_REPO_DEFAULT: &str = "local";
@@ -86,6 +86,70 @@ impl Source for GitSource {
             Ok(Change { commit, at: info.committer_time, subject: info.subject })
         };
         commits.into_iter().map(change).collect()
+    }
+
+    fn default_branch(&self, at: &RepoId) -> Result<Option<(RefName, CommitId)>, SourceError> {
+        let repository = self.open(&at.repo)?;
+        let wrong = failed("read the branches of", at);
+        let head = repository.head().map_err(&wrong)?;
+        if let (Some(name), Some(commit)) = (head.branch, head.commit) {
+            return Ok(Some((name, commit)));
+        }
+        // HEAD of a hosted repository may name a branch that was never pushed.
+        let branches = repository.branches().map_err(&wrong)?;
+        let usual = ["main", "master", "trunk"].into_iter();
+        let named = usual.filter_map(|usual| {
+            branches.iter().find(|(name, _)| name.branch() == Some(usual)).cloned()
+        });
+        Ok(named.chain(branches.first().filter(|_| branches.len() == 1).cloned()).next())
+    }
+
+    fn changed(
+        &self,
+        at: &RepoId,
+        from: &CommitId,
+        to: &CommitId,
+    ) -> Result<Option<Vec<String>>, SourceError> {
+        let repository = self.open(&at.repo)?;
+        // What a ref pointed at before may be gone.
+        if repository.resolve(from.as_str()).ok().flatten().is_none() {
+            return Ok(None);
+        }
+        repository.changed_paths(from, to).map(Some).map_err(failed("compare commits of", at))
+    }
+
+    fn merge_base(
+        &self,
+        at: &RepoId,
+        a: &CommitId,
+        b: &CommitId,
+    ) -> Result<Option<CommitId>, SourceError> {
+        self.open(&at.repo)?.merge_base(a, b).map_err(failed("compare branches of", at))
+    }
+
+    fn log(
+        &self,
+        at: &RepoId,
+        from: Option<&CommitId>,
+        to: &CommitId,
+        limit: usize,
+    ) -> Result<Vec<Logged>, SourceError> {
+        let repository = self.open(&at.repo)?;
+        let wrong = failed("read the commits of", at);
+        let from = from.filter(|from| repository.resolve(from.as_str()).ok().flatten().is_some());
+        let mut commits = repository.commits_between(from, to, limit).map_err(&wrong)?;
+        commits.reverse();
+        let logged = |commit: CommitId| {
+            let info = repository.commit_info(&commit).map_err(&wrong)?;
+            Ok(Logged {
+                commit,
+                tree: info.tree,
+                author: info.author,
+                at: info.committer_time,
+                subject: info.subject,
+            })
+        };
+        commits.into_iter().map(logged).collect()
     }
 
     fn ledger(&self, at: &RepoId) -> Result<Arc<dyn Ledger>, SourceError> {

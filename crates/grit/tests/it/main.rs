@@ -27,6 +27,7 @@ mod reaching;
 mod refusing;
 mod reporting;
 mod running;
+mod sealing;
 mod serving;
 mod setting_up;
 mod signing;

@@ -34,6 +34,9 @@ pub struct Filters {
     pub paths: Option<Vec<String>>,
     pub paths_ignore: Option<Vec<String>>,
     pub types: Option<Vec<String>>,
+    /// `workflow_run`: of which pipelines, by name.
+    #[serde(default)]
+    pub workflows: Option<Vec<String>>,
 }
 
 /// A value that is given by hand.

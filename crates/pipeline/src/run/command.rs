@@ -103,6 +103,10 @@ pub struct Setting {
     pub reruns: u32,
     /// Jobs that count as done, with what they gave.
     pub done: BTreeMap<JobKey, BTreeMap<String, String>>,
+    /// It is not what its commit is built by: nothing is deployed for it.
+    pub aside: bool,
+    /// The run that it takes the place of.
+    pub rerun_of: Option<RunId>,
     /// Through how many runs of workflows it was started, one after the other.
     pub depth: u32,
 }

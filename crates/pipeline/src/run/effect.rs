@@ -63,6 +63,12 @@ pub struct Concluded {
     pub ending: Ending,
     /// What each job of the plan came to, in its order.
     pub jobs: Vec<JobEnding>,
+    /// It is not what its commit is built by.
+    #[serde(default)]
+    pub aside: bool,
+    /// The run that it takes the place of.
+    #[serde(default)]
+    pub rerun_of: Option<RunId>,
     pub started: Timestamp,
     pub ended: Timestamp,
 }
@@ -184,6 +190,8 @@ fn concluded(run: &Run, ending: Ending, ended: Timestamp) -> Option<Concluded> {
         number: request.number,
         ending,
         jobs: own.map(|group| job_ending(group)).collect(),
+        aside: request.setting.aside,
+        rerun_of: request.setting.rerun_of,
         started: run.started,
         ended,
     })

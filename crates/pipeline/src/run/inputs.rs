@@ -15,8 +15,8 @@ pub(super) fn inputs(request: &Request) -> Result<BTreeMap<String, Value>, Refus
     values(declared, &request.inputs)
 }
 
-/// Those that are declared, from those that are given.
-pub(super) fn values(
+/// The inputs that are declared, from those that are given, as their kinds want them.
+pub fn values(
     declared: &IndexMap<String, Input>,
     given: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Value>, Refusal> {

@@ -2,6 +2,7 @@
 
 mod containers;
 mod harness;
+mod holding;
 mod nested;
 mod property;
 mod run;

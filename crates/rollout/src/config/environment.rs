@@ -5,7 +5,7 @@ use grit_diag::{Diagnostics, codes as common, yaml::Node};
 use grit_types::{Environment, Role};
 
 use super::strategy::{BUILT_IN, built_in};
-use super::{EnvironmentConfig, Glob, When, codes, keys, value};
+use super::{EnvironmentConfig, Glob, ProtectionConfig, When, codes, keys, value};
 use crate::{Approval, Gate, Strategy};
 
 /// Where an environment's name is written, and which comes before it.
@@ -56,6 +56,7 @@ fn environment(
         strategy: strategy(&mut fields, strategies, diagnostics),
         warm: keys::ROLLBACK_WINDOW.read(&mut fields, diagnostics),
         replicas: keys::REPLICAS.given(&mut fields, diagnostics),
+        protection: fields.fields("protection", diagnostics).map(|f| protection(f, diagnostics)),
     };
     fields.finish(diagnostics);
     (config, Order { name, after })
@@ -92,6 +93,20 @@ fn gate(node: &Node, diagnostics: &mut Diagnostics) -> Option<Gate> {
         ("checks", node) => checks(node, diagnostics).map(Gate::Checks),
         (_, node) => approval(Fields::of(node, diagnostics)?, diagnostics).map(Gate::Approval),
     }
+}
+
+fn protection(mut fields: Fields<'_>, diagnostics: &mut Diagnostics) -> ProtectionConfig {
+    let asked = fields.fields("approval", diagnostics);
+    let refs = fields.strings("refs", diagnostics).unwrap_or_default();
+    let glob = |text| value::parsed::<Glob>(text, diagnostics).map(|glob| glob.value);
+    let refs = refs.into_iter().filter_map(glob).collect();
+    let protection = ProtectionConfig {
+        approval: asked.and_then(|fields| approval(fields, diagnostics)),
+        wait: keys::WAIT.read(&mut fields, diagnostics),
+        refs,
+    };
+    fields.finish(diagnostics);
+    protection
 }
 
 fn checks(node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {

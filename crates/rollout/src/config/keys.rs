@@ -58,6 +58,8 @@ keys! {
     ROLLBACK_WINDOW: Duration = "rollbackWindow", seconds(600), Duration::ZERO, DAY,
         "How long the old revision is kept able to serve after a success, for a rollback at once.";
     APPROVALS: u32 = "min", 1, 1, 20, "How many different people must agree.";
+    WAIT: Duration = "wait", Duration::ZERO, Duration::ZERO, Duration::from_secs(30 * 86_400),
+        "How long a job waits before it deploys there.";
     WEIGHT: Percent = "setWeight", Percent(0), Percent(0), Percent(10_000),
         "Percent of the traffic that the new revision gets.";
     PAUSE: Duration = "duration", Duration::ZERO, Duration::ZERO, Duration::from_secs(30 * 86_400),

@@ -95,6 +95,19 @@ pub struct EnvironmentConfig {
     pub warm: Duration,
     /// In place of every service's own.
     pub replicas: Option<u32>,
+    /// What a pipeline's job waits for that deploys there by itself.
+    #[serde(default)]
+    pub protection: Option<ProtectionConfig>,
+}
+
+/// What keeps a job back that names the environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectionConfig {
+    pub approval: Option<crate::Approval>,
+    #[serde(with = "crate::millis")]
+    pub wait: Duration,
+    /// Branches and tags that may deploy there; empty: all.
+    pub refs: Vec<Glob>,
 }
 
 /// Which refs are deployed: at least one of the two is there, and one that matches is enough.

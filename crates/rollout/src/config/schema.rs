@@ -35,6 +35,7 @@ pub fn schema() -> Value {
         "when": when(),
         "gate": gate(),
         "approval": approval(),
+        "protection": protection(),
         "check": required(check(), &["run"]),
         "strategy": strategy(),
         "canary": required(canary(), &["steps"]),
@@ -209,6 +210,22 @@ fn environment() -> Value {
             default(text("strategy", strategy), DEFAULT_STRATEGY),
             keys::ROLLBACK_WINDOW.schema(),
             ("replicas", replicas),
+            to("protection", "What a pipeline's job waits for that names it.", "protection"),
+        ],
+    )
+}
+
+fn protection() -> Value {
+    object(
+        "What keeps back a pipeline's job that deploys there by itself.",
+        [
+            to("approval", "People who must agree.", "approval"),
+            keys::WAIT.schema(),
+            list(
+                "refs",
+                "Branches and tags that may deploy there; all, where none is named.",
+                json!({ "type": "string" }),
+            ),
         ],
     )
 }

@@ -7,7 +7,8 @@ use grit_diag::Source;
 use grit_rollout::config::{Config, codes, parse, schema};
 use serde_json::Value;
 
-const MAPPINGS: [(&str, &str); 29] = [
+const MAPPINGS: [(&str, &str); 30] = [
+    ("/$defs/protection", "environments: { a: { protection: {@} } }"),
     ("", "{@}"),
     ("/$defs/service", "services: { api: {@} }"),
     ("/$defs/runner", "runners: { a: { container: x, @} }"),

@@ -3,7 +3,9 @@
 mod artifact;
 mod deploy;
 mod extract;
+mod pipeline;
 mod read;
+mod setting;
 mod write;
 
 use std::sync::Arc;
@@ -11,11 +13,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use grit_control::Control;
 use grit_types::{BoxFuture, Clock, Entropy};
 
-use crate::{Artifacts, JobTokens, Logs, Problem, Tokens};
+use crate::{Artifacts, JobTokens, Logs, Problem, Tokens, Vault};
 
 /// A request's body is never larger than this.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -24,6 +26,7 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 pub struct App {
     pub control: Control,
     pub tokens: Tokens,
+    pub vault: Arc<Vault>,
     pub jobs: Arc<JobTokens>,
     pub logs: Arc<dyn Logs>,
     pub artifacts: Arc<dyn Artifacts>,
@@ -62,6 +65,18 @@ fn routes(app: Arc<App>) -> Router {
         .route("/api/v1/runs/{id}/artifacts/{name}", get(artifact::get))
         .route("/api/v1/runs/{id}/jobs/{job}/steps/{index}/log", get(read::step_log))
         .route("/api/v1/runs/{id}/jobs/{job}/steps/{index}/summary", get(read::step_summary))
+        .route("/api/v1/runs/{id}/cancel", post(pipeline::cancel))
+        .route("/api/v1/runs/{id}/rerun", post(pipeline::rerun))
+        .route("/api/v1/runs/{id}/jobs/{job}/review", post(pipeline::review))
+        .route("/api/v1/pipelines/dispatches", post(pipeline::dispatch))
+        .route("/api/v1/dispatches", post(pipeline::happened))
+        .route("/api/v1/secrets", get(setting::secrets))
+        .route("/api/v1/secrets/{name}", put(setting::set_secret).delete(setting::remove_secret))
+        .route("/api/v1/variables", get(setting::variables))
+        .route(
+            "/api/v1/variables/{name}",
+            put(setting::set_variable).delete(setting::remove_variable),
+        )
         .route("/api/v1/slots/{environment}/{service}/logs", get(read::instance_logs))
         .route("/api/v1/slots/{environment}/{service}/logs/{id}", get(read::instance_log))
         .route("/api/v1/pushes", post(write::push))

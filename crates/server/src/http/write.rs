@@ -78,7 +78,7 @@ pub(super) async fn publish(
     Body(publish): Body<Publish>,
 ) -> Result<Json<Written>, Problem> {
     let grant = caller.may(Action::PublishArtifact)?;
-    let Grant::Job { run, at, commit } = grant else {
+    let Grant::Job { run, at, commit, .. } = grant else {
         return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "only a job may publish"));
     };
     let Publish { image, digest } = publish;

@@ -167,6 +167,8 @@ impl World {
                 self.plan(id, commit, ref_name, number, at);
             }
             repo::Effect::Promote { commit, at, .. } => self.promote(id, commit, at),
+            // No pipeline of these files is for it.
+            repo::Effect::Start { .. } => self.finish(id, Done::Repo(repo::Command::Done)),
         }
     }
 
@@ -247,6 +249,7 @@ fn conclusion(concluded: &Concluded) -> (StreamId, Command) {
         commit: concluded.commit.clone(),
         run: concluded.run,
         succeeded: concluded.ending == Ending::Success,
+        replaces: concluded.rerun_of,
         jobs: jobs.map(|job| (job.key.to_string(), succeeded(job.ending))).collect(),
     };
     (shop().stream(), Command::Repo(command))

@@ -187,7 +187,8 @@ const RUN_EVENTS: [&str; 16] = [
 const GROUP_EVENTS: [&str; 5] =
     ["group.granted", "group.queued", "group.replaced", "group.superseded", "group.released"];
 
-const REPO_EVENTS: [&str; 8] = [
+const REPO_EVENTS: [&str; 9] = [
+    "pipeline.triggered",
     "push.received",
     "commit.build_requested",
     "commit.planned",
@@ -198,7 +199,8 @@ const REPO_EVENTS: [&str; 8] = [
     "promotion.made",
 ];
 
-const EFFECTS: [&str; 20] = [
+const EFFECTS: [&str; 21] = [
+    "start",
     "claim",
     "release",
     "tell",
@@ -247,6 +249,7 @@ pub fn effect(effect: &Effect) -> &'static str {
         Effect::Repo(effect) => match effect {
             repo::Effect::Plan { .. } => "plan",
             repo::Effect::Promote { .. } => "promote",
+            repo::Effect::Start { .. } => "start",
         },
         Effect::Group(concurrency::Effect::Tell { .. }) => "tell",
     }

@@ -16,6 +16,14 @@ pub enum PipelineVerb {
     List(List),
     /// Write the commits that actions of others are now to grit.lock
     Pin(Pin),
+    /// Start a workflow by hand, on the server
+    Start(crate::cli::remote::Start),
+    /// The server's runs, and what they wait for
+    Runs(crate::cli::remote::Runs),
+    /// End a run of the server
+    Cancel(crate::cli::remote::Cancel),
+    /// Run once more what a run was, on the server
+    Rerun(crate::cli::remote::Rerun),
 }
 
 #[derive(Debug, Args)]

@@ -15,16 +15,20 @@ use grit_types::CommitId;
 
 use super::files::Tree;
 use super::place::{Place, git_failure};
-use super::run;
+use super::{remote, run};
 use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
 use args::{Pipeline, PipelineVerb};
 
-pub fn run(options: &Pipeline, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
+pub async fn run(options: &Pipeline, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     match &options.verb {
         PipelineVerb::Lint(options) => lint::run(options, place, ui),
         PipelineVerb::List(options) => list::run(options, place, ui),
         PipelineVerb::Pin(options) => pin::run(options, place, ui),
+        PipelineVerb::Start(options) => remote::start(options, place, ui).await,
+        PipelineVerb::Runs(options) => remote::runs(options, place, ui).await,
+        PipelineVerb::Cancel(options) => remote::cancel(options, place, ui).await,
+        PipelineVerb::Rerun(options) => remote::rerun(options, place, ui).await,
         PipelineVerb::Plan(options) => {
             let repository = place.repository()?;
             let commit = match &options.at {

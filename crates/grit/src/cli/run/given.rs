@@ -60,6 +60,7 @@ impl Given {
                 event: told.event,
                 ref_name: told.ref_name.or(branch),
                 changed_paths: told.changed,
+                ..Occurrence::default()
             },
             payload: told.payload,
             inputs,

@@ -66,7 +66,8 @@ fn reports(
             Ok(alerts.reports(&labels))
         }
         Format::Junit => {
-            let tests = junit::read(text).map_err(|error| unreadable(error.to_string()))?;
+            let tests =
+                grit_insight::suite::read(text).map_err(|error| unreadable(error.to_string()))?;
             let head = place.repository()?.head().map_err(|error| git_failure(&error))?;
             let build = junit::Build {
                 commit: head.commit.map(|commit| commit.to_string()),
@@ -117,7 +118,13 @@ fn read(file: Option<&Path>) -> Result<String, Failure> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let (line, column) = junit::place(&String::from_utf8_lossy(valid), usize::MAX);
+        let (line, column) = place_after(&String::from_utf8_lossy(valid));
         refused(format!("line {line} column {column}: this is not UTF-8"))
     })
+}
+
+/// Line and column, both from 1 on, of what comes next.
+fn place_after(text: &str) -> (usize, usize) {
+    let line = text.rsplit('\n').next().unwrap_or_default();
+    (text.matches('\n').count() + 1, line.chars().count() + 1)
 }

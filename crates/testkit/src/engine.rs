@@ -28,6 +28,10 @@ folder=$1; shift
 dockerd "$@" >"$folder/log" 2>&1 &
 pid=$!
 read -r _
+# An engine that ends leaves its networks to the one that comes after it; after this one comes none.
+export DOCKER_HOST="unix://$folder/sock"
+docker ps --all --quiet | xargs -r docker rm --force --volumes >/dev/null 2>&1
+docker network ls --quiet --filter type=custom | xargs -r docker network rm >/dev/null 2>&1
 kill "$pid"
 wait "$pid"
 for mount in $(sed -n "s#^[^ ]* \($folder[^ ]*\) .*#\1#p" /proc/mounts | sort -r); do

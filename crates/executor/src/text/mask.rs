@@ -5,6 +5,8 @@ use std::mem;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use super::escape;
+
 const MASK: &[u8] = b"***";
 
 /// One character is no secret, and its mask would leave nothing readable.
@@ -37,7 +39,8 @@ impl Masks {
         }
     }
 
-    /// Masks `secret` as it is and as it looks in base64, hexadecimal, URLs and JSON.
+    /// Masks `secret` as it is, line by line, and as it looks in base64, hexadecimal and every
+    /// notation of [`escape`].
     pub fn add(&mut self, secret: &str) {
         for form in forms(secret).into_iter().filter(|form| form.len() >= LEN_MIN) {
             self.firsts[usize::from(form[0])] = true;
@@ -155,24 +158,29 @@ fn place(first: u8, second: u8) -> usize {
     usize::from(first) << 8 | usize::from(second)
 }
 
-/// A secret and everything that says the same.
+/// A secret, each of its lines, and everything that says the same.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let trimmed = secret.trim();
     let mut forms = vec![secret.as_bytes().to_owned(), trimmed.as_bytes().to_owned()];
     let lines = trimmed.lines().map(str::trim).filter(|line| line.len() >= LINE_LEN_MIN);
-    forms.extend(lines.map(|line| line.as_bytes().to_owned()));
-    if secret.len() < ENCODED_LEN_MIN {
-        return forms;
+    let lines = lines.filter(|line| *line != trimmed);
+    for text in [secret, trimmed].into_iter().chain(lines) {
+        forms.push(text.as_bytes().to_owned());
+        if text.len() >= ENCODED_LEN_MIN {
+            forms.extend(encoded(text));
+        }
     }
-    for bytes in [secret.as_bytes(), trimmed.as_bytes()] {
-        forms.extend((0..3).flat_map(|shift| base64(bytes, shift)));
-        let hex = hex::encode(bytes);
-        forms.push(hex.to_ascii_uppercase().into_bytes());
-        forms.push(hex.into_bytes());
-    }
-    forms.push(percent(trimmed).into_bytes());
-    let json = serde_json::Value::from(trimmed).to_string();
-    forms.push(json.as_bytes()[1..json.len() - 1].to_owned());
+    forms
+}
+
+/// What programs make of a text before they show it. Those that change nothing of it are among them.
+fn encoded(text: &str) -> Vec<Vec<u8>> {
+    let bytes = text.as_bytes();
+    let mut forms: Vec<Vec<u8>> = (0..3).flat_map(|shift| base64(bytes, shift)).collect();
+    let hex = hex::encode(bytes);
+    forms.push(hex.to_ascii_uppercase().into_bytes());
+    forms.push(hex.into_bytes());
+    forms.extend(escape::all(text).into_iter().map(String::into_bytes));
     forms
 }
 
@@ -186,19 +194,6 @@ fn base64(secret: &[u8], shift: usize) -> Vec<Vec<u8>> {
     let encoded = [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)];
     let own = encoded.into_iter().filter_map(own);
     own.filter(|text| text.len() >= ENCODED_LEN_MIN).collect()
-}
-
-/// RFC 3986: all but the unreserved characters as `%XX`.
-fn percent(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use grit_pipeline::{CheckoutPart, Conclusion, RunnerError};
-use tokio_util::sync::CancellationToken;
 
 use super::folder::{Folder, remove_all};
 use super::step::Attempt;
@@ -46,19 +45,27 @@ async fn check_out(
     depth: u32,
     part: &CheckoutPart,
 ) -> Result<(), String> {
+    let from = aside(at, reference, depth, part).await?;
+    let job = at.job.clone();
+    let placed = blocking(move || place(&job.folder, &from, &path)).await;
+    placed.map_err(|error| error.to_string())
+}
+
+/// A checkout in a folder of the step's own, outside of the workspace.
+pub(super) async fn aside(
+    at: &Attempt,
+    reference: Option<&str>,
+    depth: u32,
+    part: &CheckoutPart,
+) -> Result<PathBuf, String> {
     let (source, job, index) = (at.shared.config.source.clone(), at.job.clone(), at.spec.index);
     let (reference, part) = (reference.map(str::to_owned), part.clone());
-    let abandoned = CancellationToken::new();
-    let _when_dropped = abandoned.clone().drop_guard();
     blocking(move || {
-        let from = job.folder.checkout(index);
-        remove_all(&from).map_err(|error| error.to_string())?;
-        let done = source.checkout(&job.spec, reference.as_deref(), depth, &part, &from);
+        let to = job.folder.checkout(index);
+        remove_all(&to).map_err(|error| error.to_string())?;
+        let done = source.checkout(&job.spec, reference.as_deref(), depth, &part, &to);
         done.map_err(|error| chain(error.as_ref()))?;
-        if abandoned.is_cancelled() {
-            return Err("nobody waits for it any more".to_owned());
-        }
-        place(&job.folder, &from, &path).map_err(|error| error.to_string())
+        Ok(to)
     })
     .await
 }

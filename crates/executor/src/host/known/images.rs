@@ -6,14 +6,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use grit_pipeline::Conclusion;
 use grit_pipeline::builtin::tags::{About, Metadata, metadata as tags_of};
+use grit_pipeline::{CheckoutPart, Conclusion};
 use serde_json::{Value, json};
 
 use super::{Given, Inputs, Stop, docker};
-use crate::host::blocking;
-use crate::host::folder::read_bounded;
+use crate::host::folder::{read_bounded, remove_all};
 use crate::host::step::Attempt;
+use crate::host::{blocking, checkout};
 
 /// What Docker tells about a build.
 const METADATA_BYTES_MAX: u64 = 512 << 10;
@@ -175,8 +175,8 @@ pub(super) async fn build(
     Ok(ended)
 }
 
-/// What the action builds without `context` is the repository at its host, at the commit: here that
-/// is what is checked out.
+/// What the action builds without `context` is the repository at its commit, whatever a step made
+/// of the workspace.
 async fn context(at: &Attempt, inputs: &Inputs<'_>) -> Result<String, Stop> {
     match inputs.get("context") {
         Some(context) if context.starts_with('-') => {
@@ -184,14 +184,13 @@ async fn context(at: &Attempt, inputs: &Inputs<'_>) -> Result<String, Stop> {
         }
         Some(context) => Ok(context.to_owned()),
         None => {
-            let workspace = at.job.folder.workspace();
-            let is_empty =
-                blocking(move || fs::read_dir(workspace).map(|mut all| all.next().is_none()));
-            if is_empty.await.unwrap_or(true) {
-                let hint = "there is nothing to build: is `actions/checkout` missing before it?";
-                return Err(hint.to_owned().into());
-            }
-            Ok(".".to_owned())
+            let part = CheckoutPart::default();
+            let folder = checkout::aside(at, None, 1, &part).await;
+            let folder = folder.map_err(|error| format!("the commit to build: {error}"))?;
+            let git = folder.join(".git");
+            let removed = blocking(move || remove_all(&git)).await;
+            removed.map_err(|error| format!("the commit to build: {error}"))?;
+            Ok(folder.display().to_string())
         }
     }
 }

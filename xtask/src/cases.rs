@@ -6,6 +6,7 @@
 
 mod github;
 mod seed;
+mod workflows;
 
 use std::{
     env, fs,
@@ -59,6 +60,7 @@ const SUITES: &[Suite] = &[
         ],
     },
     Suite { name: "seed", folder: None, engines: &[Engine::Binary(seed::run)] },
+    Suite { name: "seed-workflows", folder: None, engines: &[Engine::Binary(workflows::run)] },
 ];
 
 /// How many cases came out how.

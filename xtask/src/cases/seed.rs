@@ -3,7 +3,7 @@
 //!
 //! Nothing of the page is known here. What a command must have done follows from the words that it was called with.
 
-mod blocks;
+pub mod blocks;
 mod calls;
 mod check;
 mod model;
@@ -34,7 +34,7 @@ const PAGE: &str = "000_";
 /// # Errors
 /// There is no such page, it does not read, or a part does not start.
 pub fn run(repo: &Repo, folder: &Path) -> Result<Score> {
-    let page = page(folder)?;
+    let page = page(folder, PAGE)?;
     let text = fs::read_to_string(&page).with_context(|| format!("read {}", page.display()))?;
     let wrong = |error: String| anyhow!("{}: {error}", page.display());
     let blocks = blocks::read(&text).map_err(wrong)?;
@@ -54,10 +54,11 @@ pub fn run(repo: &Repo, folder: &Path) -> Result<Score> {
     Ok(report.score)
 }
 
-fn page(folder: &Path) -> Result<PathBuf> {
+/// The one page of a folder whose name begins so.
+pub fn page(folder: &Path, begin: &str) -> Result<PathBuf> {
     let entries = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
     let is_page = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PAGE))
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(begin))
     };
     let mut pages = entries
         .map(|entry| Ok(entry?.path()))
@@ -65,8 +66,8 @@ fn page(folder: &Path) -> Result<PathBuf> {
         .collect::<Result<Vec<_>>>()?;
     match (pages.pop(), pages.is_empty()) {
         (Some(page), true) => Ok(page),
-        (Some(_), false) => bail!("{} has several pages `{PAGE}…`", folder.display()),
-        (None, _) => bail!("{} has no page `{PAGE}…`", folder.display()),
+        (Some(_), false) => bail!("{} has several pages `{begin}…`", folder.display()),
+        (None, _) => bail!("{} has no page `{begin}…`", folder.display()),
     }
 }
 

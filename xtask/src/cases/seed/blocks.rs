@@ -3,6 +3,8 @@ use super::script;
 /// A fenced block of code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
+    /// The one that it stands under; empty before the first.
+    pub heading: String,
     /// The word after the opening fence.
     pub language: String,
     /// Of the opening fence, from 1 on.
@@ -10,29 +12,39 @@ pub struct Block {
     pub text: String,
 }
 
-/// All blocks of a page. In a script, a fence inside a here-document is a part of it and ends nothing.
+/// All blocks of a page, less the indentation of their fence. In a script, a fence inside a here-document is a part of it and ends nothing.
 ///
 /// # Errors
 /// A block, or a here-document in one, is left open.
 pub fn read(page: &str) -> Result<Vec<Block>, String> {
     let mut blocks = Vec::new();
-    let mut lines = page.lines().enumerate();
+    let (mut lines, mut heading) = (page.lines().enumerate(), "");
     while let Some((number, line)) = lines.next() {
-        let Some(language) = line.strip_prefix("```") else { continue };
-        let block =
-            Block { language: language.trim().to_owned(), line: number + 1, text: String::new() };
-        blocks.push(body(block, &mut lines)?);
+        if line.starts_with('#') {
+            heading = line.trim_start_matches('#').trim();
+        }
+        let inner = line.trim_start();
+        let Some(language) = inner.strip_prefix("```") else { continue };
+        let block = Block {
+            heading: heading.to_owned(),
+            language: language.trim().to_owned(),
+            line: number + 1,
+            text: String::new(),
+        };
+        blocks.push(body(block, &line[..line.len() - inner.len()], &mut lines)?);
     }
     Ok(blocks)
 }
 
 fn body<'a>(
     mut block: Block,
+    indentation: &str,
     lines: &mut impl Iterator<Item = (usize, &'a str)>,
 ) -> Result<Block, String> {
     let is_script = matches!(block.language.as_str(), "bash" | "sh" | "shell");
     let mut until: Option<String> = None;
     for (_, line) in lines {
+        let line = line.strip_prefix(indentation).unwrap_or(line);
         match &until {
             Some(word) if line == word => until = None,
             Some(_) => {}
@@ -58,6 +70,13 @@ mod tests {
         assert_eq!((blocks[0].language.as_str(), blocks[0].line), ("bash", 2));
         assert_eq!(blocks[0].text, "grit x \"$(cat <<'END'\n```\nboom\n```\nEND\n)\"\n");
         assert_eq!(blocks[1].text, "a: <<END\n");
+    }
+
+    #[test]
+    fn an_indented_block_stands_under_its_heading() {
+        let blocks = read("## Two\n- x\n  ```yaml\n  a:\n    b\n\n  ```\n# Three\n").unwrap();
+        assert_eq!((blocks.len(), blocks[0].heading.as_str()), (1, "Two"));
+        assert_eq!(blocks[0].text, "a:\n  b\n\n");
     }
 
     #[test]

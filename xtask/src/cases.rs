@@ -211,6 +211,14 @@ fn try_engine(repo: &Repo, engine: &Engine, folder: &Path) -> Result<Option<Scor
     }
 }
 
+/// The folder of pages beside the cases; `None`: nobody said where they are.
+///
+/// # Errors
+/// The variable names a folder that is not there.
+pub fn pages_given(repo: &Repo) -> Result<Option<PathBuf>> {
+    env::var_os(FOLDER).map(|folder| pages(&repo.root().join(folder))).transpose()
+}
+
 fn pages(folder: &Path) -> Result<PathBuf> {
     let folder = folder.canonicalize().with_context(|| format!("find {}", folder.display()))?;
     Ok(folder.parent().unwrap_or(&folder).join(PAGES))

@@ -32,8 +32,9 @@ usage: cargo xtask COMMAND
         [--events N] [--runners N] [--binary PATH]
   torture ledger [--every-call]    create, sync and acquire, killed at their file system calls; their order; full disks
         [--only kills|order|full] [--jobs N] [--binary PATH]
-  realworld [--rounds N]           published packages' own workflows, under `grit run` and by hand
-        [--binary PATH]";
+  realworld [--crates N]           40 published packages' own workflows, every job that this machine can run, and a
+        [--only NAME]... [--django] Django project: under `grit run` and by hand
+        [--jobs N] [--minutes N] [--binary PATH]";
 
 /// What the words after `cargo xtask` ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -320,10 +321,14 @@ fn torture_sync(words: &mut Words<'_>) -> Result<Command, UsageError> {
 }
 
 fn realworld(words: &mut Words<'_>) -> Result<Command, UsageError> {
-    let mut settings = realworld::Settings { rounds: 1, binary: None };
+    let mut settings = realworld::Settings::default();
     while let Some(word) = words.next() {
         match word {
-            "--rounds" => settings.rounds = words.positive(word)?,
+            "--crates" => settings.crates = Some(words.positive(word)?),
+            "--only" => settings.only.push(words.value(word)?.into()),
+            "--django" => settings.django = true,
+            "--jobs" => settings.jobs = words.positive(word)?,
+            "--minutes" => settings.minutes = words.positive(word)?,
             "--binary" => settings.binary = Some(words.value(word)?.into()),
             other => return Err(unexpected(other)),
         }
@@ -377,8 +382,13 @@ mod tests {
             binary: None,
         };
         assert_eq!(parsed("torture controller --kills 3"), Ok(Command::Torture(request)));
-        let settings = realworld::Settings { rounds: 1, binary: None };
-        assert_eq!(parsed("realworld"), Ok(Command::Realworld(settings)));
+        assert_eq!(parsed("realworld"), Ok(Command::Realworld(realworld::Settings::default())));
+        let only = vec!["http".into(), "either".into()];
+        let settings = realworld::Settings { only, jobs: 2, ..realworld::Settings::default() };
+        assert_eq!(
+            parsed("realworld --only http --only either --jobs 2"),
+            Ok(Command::Realworld(settings))
+        );
     }
 
     #[test]
@@ -405,6 +415,7 @@ mod tests {
             "torture everyone",
             "torture edge --kills 0",
             "realworld itoa",
+            "realworld --crates 0",
         ] {
             assert!(parsed(line).is_err(), "`{line}` must not parse");
         }

@@ -9,13 +9,13 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{PACKAGES, clean};
+use super::{list::Package, process::clean};
 
-/// Each package's folder among Cargo's downloads, in the order of [`PACKAGES`].
-pub fn all(folder: &Path) -> Result<Vec<PathBuf>> {
+/// Each package's folder among Cargo's downloads, in the order of the list.
+pub fn all(folder: &Path, packages: &[Package]) -> Result<Vec<PathBuf>> {
     let project = folder.join("wants");
     fs::create_dir_all(&project)?;
-    let wanted: String = PACKAGES
+    let wanted: String = packages
         .iter()
         .map(|package| format!("{} = \"={}\"\n", package.name, package.version))
         .collect();
@@ -31,7 +31,7 @@ pub fn all(folder: &Path) -> Result<Vec<PathBuf>> {
         .current_dir(&project)
         .output()?;
     let metadata: Value = serde_json::from_slice(&output.stdout).context("read cargo metadata")?;
-    PACKAGES.iter().map(|package| place(&metadata, package.name, package.version)).collect()
+    packages.iter().map(|package| place(&metadata, &package.name, &package.version)).collect()
 }
 
 fn place(metadata: &Value, name: &str, version: &str) -> Result<PathBuf> {
@@ -43,25 +43,40 @@ fn place(metadata: &Value, name: &str, version: &str) -> Result<PathBuf> {
 }
 
 /// A git repository with the package in one commit, and everything that its tests need downloaded.
-pub fn repository(source: &Path, into: &Path) -> Result<PathBuf> {
+pub fn repository(source: &Path, into: &Path) -> Result<()> {
     done(Command::new("cp").arg("-R").arg(source).arg(into))?;
     fetch(into)?;
+    commit(into, "As published")
+}
+
+/// Makes a folder a repository with one commit of everything in it.
+pub fn commit(folder: &Path, message: &str) -> Result<()> {
     let who = ["-c", "user.name=xtask", "-c", "user.email=xtask@localhost"];
     for words in [
         &["init", "--quiet", "--initial-branch=main"][..],
         &["add", "--all", "--force"],
-        &["-c", "commit.gpgsign=false", "commit", "--quiet", "--message=As published"],
+        &["-c", "commit.gpgsign=false", "commit", "--quiet", "--message", message],
     ] {
-        done(Command::new("git").args(who).args(words).current_dir(into))?;
+        done(Command::new("git").args(who).args(words).current_dir(folder))?;
     }
-    Ok(into.to_owned())
+    Ok(())
+}
+
+/// As it was committed, and nothing else.
+pub fn restore(folder: &Path) -> Result<()> {
+    for words in [&["reset", "--quiet", "--hard"][..], &["clean", "-ffdxq"]] {
+        done(Command::new("git").args(words).current_dir(folder))?;
+    }
+    Ok(())
 }
 
 fn fetch(project: &Path) -> Result<()> {
     done(clean("cargo").args(["fetch", "--quiet"]).current_dir(project))
 }
 
-fn done(command: &mut Command) -> Result<()> {
+/// # Errors
+/// It does not start, or does not exit 0; then with what it said.
+pub fn done(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("start {:?}", command.get_program()))?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}", said.trim());

@@ -203,7 +203,8 @@ proptest! {
 /// Each of them by itself: what is left to chance above is seen here for sure.
 #[test]
 fn every_encoding_is_hidden() {
-    let secret = "Pä 's/\"w+o\"<r>d\\ & 100%, or: so";
+    // Too short around its ampersand for a part of it to be hidden by itself.
+    let secret = "ä' \"&<\\/%";
     let mut masks = Masks::none();
     masks.add(secret);
     for encoding in ENCODINGS.iter().filter(|encoding| !matches!(encoding, Encoding::Unquoted)) {

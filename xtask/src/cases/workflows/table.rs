@@ -152,9 +152,9 @@ pub const TOOLS: &[(&str, &str, &[&str])] = &[
     ("node", "22.4.1", &["node"]),
 ];
 
-/// What is on the path; npm of the machine's own would come with a Node.js of its own.
+/// What is on the path. A real Node.js brings its own npm, so this one is newer than any that fits.
 pub const MACHINE: &[(&str, &str)] =
-    &[("node", "20.15.1"), ("python", "3.9.2"), ("python3", "3.9.2")];
+    &[("node", "20.999.0"), ("python", "3.9.2"), ("python3", "3.9.2")];
 
 /// Calls that a built-in action makes, where this machine needs them.
 pub const ASIDE: &[&str] = &[

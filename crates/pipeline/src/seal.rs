@@ -13,6 +13,8 @@ const CLOSE: char = '\u{e0f1}';
 pub enum Sealed {
     /// The secret of that name.
     Secret(String),
+    /// What an earlier step of the same job gave and the runner kept, because it holds a secret.
+    Kept(String),
     /// The digest of the files of the workspace that the patterns match.
     Files(Vec<String>),
 }
@@ -22,6 +24,7 @@ impl Sealed {
     pub fn mark(&self, word: &str) -> String {
         match self {
             Self::Secret(name) => format!("{OPEN}{word}:s:{name}{CLOSE}"),
+            Self::Kept(name) => format!("{OPEN}{word}:k:{name}{CLOSE}"),
             Self::Files(patterns) => {
                 let patterns = serde_json::to_string(patterns).unwrap_or_default();
                 format!("{OPEN}{word}:f:{patterns}{CLOSE}")
@@ -30,10 +33,12 @@ impl Sealed {
     }
 
     fn read(mark: &str, word: &str) -> Option<Self> {
-        let rest = mark.strip_prefix(word)?;
-        match rest.strip_prefix(":s:") {
-            Some(name) => Some(Self::Secret(name.to_owned())),
-            None => serde_json::from_str(rest.strip_prefix(":f:")?).ok().map(Self::Files),
+        let (kind, rest) = mark.strip_prefix(word)?.strip_prefix(':')?.split_once(':')?;
+        match kind {
+            "s" => Some(Self::Secret(rest.to_owned())),
+            "k" => Some(Self::Kept(rest.to_owned())),
+            "f" => serde_json::from_str(rest).ok().map(Self::Files),
+            _ => None,
         }
     }
 }
@@ -94,12 +99,13 @@ mod tests {
         let secret = Sealed::Secret("TOKEN".to_owned()).mark("w0rd");
         let files = Sealed::Files(vec!["**/Cargo.lock".to_owned(), "a\"b".to_owned()]).mark("w0rd");
         let forged = Sealed::Secret("TOKEN".to_owned()).mark("other");
-        let text = format!("a {secret} b {files} c {forged} {OPEN}");
+        let kept = Sealed::Kept("3.1".to_owned()).mark("w0rd");
+        let text = format!("a {secret} b {files} c {forged} {kept} {OPEN}");
         let open = |sealed: &Sealed| -> Result<String, ()> { Ok(format!("<{sealed:?}>")) };
         assert_eq!(
             unsealed(&text, "w0rd", open).unwrap(),
             format!(
-                "a <Secret(\"TOKEN\")> b <Files([\"**/Cargo.lock\", \"a\\\"b\"])> c {forged} {OPEN}"
+                "a <Secret(\"TOKEN\")> b <Files([\"**/Cargo.lock\", \"a\\\"b\"])> c {forged} <Kept(\"3.1\")> {OPEN}"
             )
         );
         assert_eq!(shown(&secret, "w0rd"), "***");

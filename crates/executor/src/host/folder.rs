@@ -166,6 +166,20 @@ impl Folder {
         durable::write(&self.record(index), &serde_json::to_vec(record)?)
     }
 
+    /// What the step gave that holds a secret. Readable by us only, and gone with the job.
+    pub fn write_kept(&self, index: u32, values: &[String]) -> io::Result<()> {
+        durable::write(&self.kept_path(index), &serde_json::to_vec(values)?)
+    }
+
+    /// The same again; `None`: nothing is kept of that step.
+    pub fn kept(&self, index: u32) -> io::Result<Option<Vec<String>>> {
+        read_json(&self.kept_path(index))
+    }
+
+    fn kept_path(&self, index: u32) -> PathBuf {
+        self.steps().join(format!("{index}.kept.json"))
+    }
+
     /// As if the step had never been asked for.
     pub fn forget_step(&self, index: u32) -> io::Result<()> {
         durable::remove(&self.record(index))

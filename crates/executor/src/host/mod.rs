@@ -3,7 +3,7 @@
 //! On disk, below [`HostConfig::work`]: `RUN/JOB/job.json` (what the job is; written last, so a
 //! job that has it is prepared), `RUN/JOB/{workspace,temp}`, `RUN/JOB/steps/INDEX.json` (the
 //! effect, and what became of it), `RUN/JOB/steps/INDEX.session.json` (its processes, for whoever
-//! comes after a crash), `RUN/JOB/files/INDEX/` (its script and its `GITHUB_ENV` and the like).
+//! comes after a crash), `RUN/JOB/steps/INDEX.kept.json` (what it gave that holds a secret), `RUN/JOB/files/INDEX/` (its script and its `GITHUB_ENV` and the like).
 //! The log is `RUN/JOB/INDEX.log` below [`HostConfig::logs`], masked; `INDEX.summary.md` beside it.
 //!
 //! In memory: one task per step under way; whoever asks for the step's effect waits for it.
@@ -17,6 +17,7 @@ mod environment;
 mod fetching;
 pub(crate) mod folder;
 mod ground;
+mod hiding;
 mod job;
 mod kept;
 mod known;

@@ -19,8 +19,8 @@ use super::job::Job;
 use super::known::{self, Given};
 use super::log::{self, Log};
 use super::{
-    NOT_PREPARED, Shared, action, artifact, blocking, cache, checkout, container, failed, locked,
-    rust_cache, script, sweeping, tool, unseal,
+    NOT_PREPARED, Shared, action, artifact, blocking, cache, checkout, container, failed, hiding,
+    locked, rust_cache, script, sweeping, tool, unseal,
 };
 use crate::service;
 use crate::text::command::Allowed;
@@ -148,6 +148,9 @@ impl Step {
         outcome.state.extend(made.given.state);
         outcome.action = made.action;
         outcome.duration = self.shared.config.clock.now().since(begun);
+        let (of, index) = (job.clone(), self.spec.index);
+        let hidden = blocking(move || hiding::outcome(&of, index, outcome)).await;
+        let outcome = hidden.map_err(|error| self.failed(error))?;
         self.record(&job, StepState::Done(outcome.clone())).await?;
         Ok(outcome)
     }
@@ -164,8 +167,11 @@ impl Step {
         let mut log = log.map_err(|error| self.failed(error))?;
         log.allow(self.allowed(&named));
         let (spec, word) = (self.spec.clone(), job.spec.seal.clone());
-        let workspace = job.folder.workspace();
-        let filled = blocking(move || unseal::step(spec, &word, &named, &workspace)).await;
+        let folder = job.folder.clone();
+        let filled = blocking(move || {
+            unseal::Opener { word: &word, secrets: &named, folder: &folder }.step(spec)
+        });
+        let filled = filled.await;
         let (mut spec, unable) = match filled {
             Ok(spec) => (spec, None),
             Err(why) => (self.spec.clone(), Some(why)),

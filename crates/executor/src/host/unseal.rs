@@ -7,35 +7,50 @@ use grit_pipeline::seal::{Sealed, unsealed};
 use grit_pipeline::{StepAction, StepSpec};
 use sha2::{Digest, Sha256};
 
+use super::folder::Folder;
+use super::hiding;
 use crate::text::glob::selects;
 
 /// So many files are looked at for one digest; then it is refused.
 const FILES_MAX: usize = 1_000_000;
 
-/// The step with what its planner could not know: secrets, and digests of files of the workspace.
-///
-/// # Errors
-/// For people: which files cannot be read.
-pub(super) fn step(
-    mut spec: StepSpec,
-    word: &str,
-    secrets: &BTreeMap<String, String>,
-    workspace: &Path,
-) -> Result<StepSpec, String> {
-    let value = |sealed: &Sealed| match sealed {
-        Sealed::Secret(name) => Ok(secrets.get(name).cloned().unwrap_or_default()),
-        Sealed::Files(patterns) => {
-            hash_files(workspace, patterns).map_err(|error| format!("hashFiles: {error}"))
+/// What the marks of a job stand for.
+pub(super) struct Opener<'a> {
+    /// That of its marks.
+    pub word: &'a str,
+    pub secrets: &'a BTreeMap<String, String>,
+    pub folder: &'a Folder,
+}
+
+impl Opener<'_> {
+    /// The step with what its planner could not know: secrets, what earlier steps gave that holds
+    /// one, and digests of files of the workspace.
+    ///
+    /// # Errors
+    /// For people: which files cannot be read.
+    pub fn step(&self, mut spec: StepSpec) -> Result<StepSpec, String> {
+        let fill = |text: &mut String| self.fill(text);
+        spec.env.values_mut().try_for_each(fill)?;
+        spec.path.iter_mut().try_for_each(fill)?;
+        spec.working_directory.iter_mut().try_for_each(fill)?;
+        texts(&mut spec.action).into_iter().try_for_each(fill)?;
+        Ok(spec)
+    }
+
+    /// The same for one text.
+    pub fn fill(&self, text: &mut String) -> Result<(), String> {
+        *text = unsealed(text, self.word, |sealed| self.open(sealed))?;
+        Ok(())
+    }
+
+    fn open(&self, sealed: &Sealed) -> Result<String, String> {
+        match sealed {
+            Sealed::Secret(name) => Ok(self.secrets.get(name).cloned().unwrap_or_default()),
+            Sealed::Kept(name) => hiding::kept(self.folder, name),
+            Sealed::Files(patterns) => hash_files(&self.folder.workspace(), patterns)
+                .map_err(|error| format!("hashFiles: {error}")),
         }
-    };
-    let fill = |text: &mut String| {
-        *text = unsealed(text, word, value)?;
-        Ok::<(), String>(())
-    };
-    spec.env.values_mut().try_for_each(fill)?;
-    spec.working_directory.iter_mut().try_for_each(fill)?;
-    texts(&mut spec.action).into_iter().try_for_each(fill)?;
-    Ok(spec)
+    }
 }
 
 pub(super) fn texts(action: &mut StepAction) -> Vec<&mut String> {

@@ -3,6 +3,7 @@ mod containers;
 mod contract;
 mod ending;
 mod ground;
+mod hiding;
 mod keeping;
 mod logging;
 mod misbehaving;

@@ -13,7 +13,7 @@ use super::{
 };
 use super::{advance, bounded, evolve, hold, inputs};
 use crate::plan::{ActionPlan, JOBS_MAX, Job};
-use crate::{Conclusion, Prepared, StepOutcome, seal};
+use crate::{Annotation, AnnotationLevel, Annotations, Conclusion, Prepared, StepOutcome, seal};
 
 /// No address is longer.
 const URL_BYTES_MAX: usize = 2_000;
@@ -285,17 +285,20 @@ impl<'a> Draft<'a> {
             planned.is_some_and(|job| step::may_fail(job.continue_on_error.as_ref(), &names));
         let outputs = match planned.filter(|_| job.prepared.is_some()) {
             Some(planned) => outputs(planned, &names),
-            None => Ok(BTreeMap::new()),
+            None => Ok(Default::default()),
         };
-        let outputs = outputs.unwrap_or_else(|problem| {
+        let (outputs, annotations) = outputs.unwrap_or_else(|problem| {
             ending = Ending::Failure;
             why.get_or_insert(problem);
-            BTreeMap::new()
+            Default::default()
         });
         let tolerated = may_fail && ending == Ending::Failure;
         let url = planned.filter(|_| job.prepared.is_some()).and_then(|job| url(job, &names));
         let at = self.context.now;
-        self.emit(Event::JobFinished { job: id, ending, tolerated, outputs, why, at, url });
+        let job = id;
+        let event =
+            Event::JobFinished { job, ending, tolerated, outputs, why, at, url, annotations };
+        self.emit(event);
         if ending == Ending::Failure && !tolerated && self.run.groups[group].fail_fast {
             for index in self.run.groups[group].jobs.clone() {
                 self.cancel_job(index, CancelCause::FailFast, false);
@@ -404,13 +407,21 @@ fn url(job: &Job, names: &Names<'_>) -> Option<String> {
     (told && !seal::is_sealed(&text, &names.request.seal)).then_some(text)
 }
 
-fn outputs(job: &Job, names: &Names<'_>) -> Result<BTreeMap<String, String>, String> {
-    let output = |(name, template): (&String, &crate::expr::Template)| {
+/// What it gives to other jobs. As the service has it, what may hold a secret does not leave the job,
+/// and that is said.
+fn outputs(
+    job: &Job,
+    names: &Names<'_>,
+) -> Result<(BTreeMap<String, String>, Annotations), String> {
+    let (mut outputs, mut said) = (BTreeMap::new(), Annotations::default());
+    for (name, template) in &job.outputs {
         let value = template.text(names).map_err(|error| format!("output `{name}`: {error}"))?;
-        // As the service has it: what may hold a secret does not leave the job.
         let secret = seal::is_sealed(&value, &names.request.seal);
-        Ok((name.clone(), if secret { String::new() } else { value }))
-    };
-    let outputs = job.outputs.iter().map(output).collect::<Result<_, String>>()?;
-    bounded(&outputs, "its outputs").map(|()| outputs)
+        if secret {
+            let why = format!("The output `{name}` is left empty: it may hold a secret.");
+            said.add(Annotation::new(AnnotationLevel::Warning, why));
+        }
+        outputs.insert(name.clone(), if secret { String::new() } else { value });
+    }
+    bounded(&outputs, "its outputs").map(|()| (outputs, said))
 }

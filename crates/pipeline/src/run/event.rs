@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Ending, Post, Request};
 use crate::expr::Value;
 use crate::plan::{ActionPlan, Concurrency, JobKey, Protection};
-use crate::{Prepared, StepOutcome, StepSpec};
+use crate::{Annotations, Prepared, StepOutcome, StepSpec};
 
 /// What happened to a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,6 +130,9 @@ pub enum Event {
         /// Where what it deployed is to be seen.
         #[serde(default)]
         url: Option<String>,
+        /// What is to be said of it as a whole.
+        #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+        annotations: Annotations,
     },
     /// Nothing of it is left on the machine, or so far as `problem` says.
     #[serde(rename = "run.job_cleaned")]

@@ -177,6 +177,7 @@ fn queued(cell: &Cell, group: usize) -> JobRun {
         prepared: None,
         hold: Default::default(),
         url: None,
+        annotations: Default::default(),
         started: None,
         ended: None,
         why: None,
@@ -247,9 +248,10 @@ fn job_event(run: &mut Run, event: &Event) {
             let hold = job.hold.clone();
             *job = JobRun { id: *next, attempt, hold, ..queued(&job.cell, job.group) };
         }
-        Event::JobFinished { job: id, ending, tolerated, outputs, why, at, url } => {
+        Event::JobFinished { job: id, ending, tolerated, outputs, why, at, url, annotations } => {
             let Some(job) = job(run, *id) else { return };
             job.url.clone_from(url);
+            job.annotations.clone_from(annotations);
             job.phase = JobPhase::Finished { ending: *ending, tolerated: *tolerated };
             job.ended = Some(*at);
             job.why.clone_from(why);

@@ -164,6 +164,8 @@ pub struct JobRun {
     pub hold: Hold,
     /// Where what it deployed is to be seen.
     pub url: Option<String>,
+    /// What is to be said of it as a whole.
+    pub annotations: Annotations,
     pub started: Option<Timestamp>,
     pub ended: Option<Timestamp>,
     pub why: Option<String>,

@@ -39,6 +39,9 @@ pub struct JobView {
     /// Its combination of the matrix, as texts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub matrix: BTreeMap<String, String>,
+    /// What is to be said of it as a whole.
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
     pub steps: Vec<StepView>,
 }
 
@@ -94,6 +97,7 @@ fn unexpanded(prefix: &str, group: &Group) -> JobView {
         waiting: None,
         approvals_missing: 0,
         matrix: BTreeMap::new(),
+        annotations: Annotations::default(),
         steps: Vec::new(),
     }
 }
@@ -128,6 +132,7 @@ fn view(run: &Run, group: &Group, job: &JobRun) -> JobView {
             .iter()
             .map(|(name, value)| (name.clone(), value.to_text()))
             .collect(),
+        annotations: job.annotations.clone(),
         steps: (0..).zip(&job.steps).map(|(index, step)| step_view(index, step)).collect(),
     }
 }

@@ -7,3 +7,4 @@ mod nested;
 mod property;
 mod run;
 mod scale;
+mod sealing;

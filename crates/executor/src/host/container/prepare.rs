@@ -3,14 +3,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use grit_engine::{Engine, Health, Mount, State, Wanted};
-use grit_pipeline::seal::{Sealed, unsealed};
 use grit_pipeline::{
     ContainerSpec, Containers, JobSpec, PreparedContainers, PreparedService, RunnerError,
 };
 
 use super::super::folder::Folder;
 use super::super::job::Job;
-use super::super::{Shared, blocking, chain, failed};
+use super::super::{Shared, blocking, chain, failed, unseal};
 use super::paths::{self, Paths};
 use super::{Inside, Kept, engine, image, labels, preparing, refused};
 
@@ -94,7 +93,7 @@ async fn make(
     job: &JobSpec,
 ) -> Result<Kept, String> {
     let hidden = hidden(shared, folder, job).await?;
-    let containers = opened(shared, job);
+    let containers = opened(shared, folder, job).await?;
     let name = format!("grit-{}-{}", shared.unit, job.job);
     let network = engine.create_network(&name, &labels(shared, job.run, job.job, None)).await;
     let network = network.map_err(|error| chain(&error))?;
@@ -132,21 +131,16 @@ async fn hidden(shared: &Shared, folder: &Folder, spec: &JobSpec) -> Result<Job,
 }
 
 /// The containers with their secrets filled in.
-fn opened(shared: &Shared, job: &JobSpec) -> Containers {
+async fn opened(shared: &Shared, folder: &Folder, job: &JobSpec) -> Result<Containers, String> {
     let secrets = (shared.config.named)(job);
-    let mut containers = job.containers.clone();
-    let value = |sealed: &Sealed| match sealed {
-        Sealed::Secret(name) => Ok(secrets.get(name).cloned().unwrap_or_default()),
-        // No key of a container knows `hashFiles`.
-        Sealed::Files(_) => Ok::<_, std::convert::Infallible>(String::new()),
-    };
-    for spec in containers.services.values_mut().chain(&mut containers.job) {
-        for text in spec.texts_mut() {
-            let Ok(open) = unsealed(text, &job.seal, value);
-            *text = open;
-        }
-    }
-    containers
+    let (mut containers, word, folder) = (job.containers.clone(), job.seal.clone(), folder.clone());
+    let opened = blocking(move || {
+        let opener = unseal::Opener { word: &word, secrets: &secrets, folder: &folder };
+        let all = containers.services.values_mut().chain(&mut containers.job);
+        all.flat_map(|spec| spec.texts_mut()).try_for_each(|text| opener.fill(text))?;
+        Ok(containers)
+    });
+    opened.await
 }
 
 impl Making<'_> {

@@ -109,6 +109,7 @@ impl<'a> Teller<'a> {
                     mark(Some(ending)),
                     job.name
                 )));
+                annotations(&job.annotations).iter().for_each(|line| self.ui.status(line));
             }
         }
     }
@@ -212,6 +213,7 @@ impl<'a> Teller<'a> {
             {
                 let mut data = of_job;
                 (data["ending"], data["why"]) = (json!(ending), json!(job.why));
+                data["annotations"] = json!(job.annotations);
                 self.line("job.finished", view, data);
             }
         }

@@ -5,6 +5,7 @@
 //! the file. Coercions, case folding and limits are those of GitHub's own evaluator.
 
 mod condition;
+mod deferred;
 mod error;
 mod eval;
 mod function;
@@ -14,7 +15,8 @@ mod parser;
 mod template;
 mod value;
 
-pub use condition::Condition;
+pub use condition::{Answer, Condition};
+pub use deferred::{Deferred, Digests, Known};
 pub use error::{EvalError, ExprError, Problem};
 pub use eval::{Lookup, NoNames};
 pub use function::{Function, StatusFunction};

@@ -7,6 +7,7 @@ use grit_types::{BoxFuture, CommitId, EffectId, JobId, RefName, Repo, RunId, Ten
 use serde::{Deserialize, Serialize};
 
 use crate::container::{ActionImage, Containers, PreparedContainers};
+use crate::expr::Deferred;
 use crate::keep::{DownloadSpec, JobScope, MergeSpec, RustCacheSpec, UploadSpec};
 use crate::plan::Permissions;
 
@@ -89,8 +90,8 @@ pub struct Prepared {
     pub containers: PreparedContainers,
 }
 
-/// One step, every expression in it already evaluated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One step, every expression in it evaluated, but for what stands as marks of [`crate::seal`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepSpec {
     pub job: JobId,
     pub run: RunId,
@@ -106,6 +107,10 @@ pub struct StepSpec {
     /// Relative to the workspace, or absolute.
     pub working_directory: Option<String>,
     pub timeout: Duration,
+    /// Asked before anything is done: where it does not hold, the step is
+    /// [`Conclusion::Skipped`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Box<Deferred>>,
 }
 
 /// What a step does.
@@ -179,6 +184,10 @@ pub enum StepAction {
     Merge(MergeSpec),
     RustRestore(RustCacheSpec),
     RustSave(RustCacheSpec),
+    /// It cannot be done, and why; of a step that may be skipped.
+    Refuse {
+        why: String,
+    },
 }
 
 /// What of a repository, and of which, a checkout is.
@@ -259,6 +268,8 @@ pub enum Conclusion {
     Exited(i32),
     TimedOut,
     Cancelled,
+    /// Its condition does not hold, and nothing was done.
+    Skipped,
     /// The runner died while it ran.
     Interrupted,
     /// It could not be started, and why.

@@ -4,12 +4,19 @@
 //! A mark carries a word that only the run's maker and its runner know: text from outside cannot
 //! pass for one.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::expr::{Deferred, Value};
+
 /// Characters of Unicode's private use area; no program writes them by chance.
 const OPEN: char = '\u{e0f0}';
 const CLOSE: char = '\u{e0f1}';
 
 /// What stands behind a mark.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Sealed {
     /// The secret of that name.
     Secret(String),
@@ -17,6 +24,8 @@ pub enum Sealed {
     Kept(String),
     /// The digest of the files of the workspace that the patterns match.
     Files(Vec<String>),
+    /// What an expression gives that looks into one of these.
+    Expression(Box<Deferred>),
 }
 
 impl Sealed {
@@ -25,10 +34,8 @@ impl Sealed {
         match self {
             Self::Secret(name) => format!("{OPEN}{word}:s:{name}{CLOSE}"),
             Self::Kept(name) => format!("{OPEN}{word}:k:{name}{CLOSE}"),
-            Self::Files(patterns) => {
-                let patterns = serde_json::to_string(patterns).unwrap_or_default();
-                format!("{OPEN}{word}:f:{patterns}{CLOSE}")
-            }
+            Self::Files(patterns) => format!("{OPEN}{word}:f:{}{CLOSE}", coded(patterns)),
+            Self::Expression(deferred) => format!("{OPEN}{word}:e:{}{CLOSE}", coded(deferred)),
         }
     }
 
@@ -37,15 +44,36 @@ impl Sealed {
         match kind {
             "s" => Some(Self::Secret(rest.to_owned())),
             "k" => Some(Self::Kept(rest.to_owned())),
-            "f" => serde_json::from_str(rest).ok().map(Self::Files),
+            "f" => decoded(rest).map(Self::Files),
+            "e" => decoded(rest).map(Self::Expression),
             _ => None,
         }
     }
 }
 
+/// Without a character that could end a mark, or that anything splits a text at.
+fn coded(what: &impl Serialize) -> String {
+    // Plain data: it always serialises.
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(what).unwrap_or_default())
+}
+
+fn decoded<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
 /// Whether a mark with the word is in the text.
 pub fn is_sealed(text: &str, word: &str) -> bool {
-    !word.is_empty() && text.contains(&format!("{OPEN}{word}:"))
+    !word.is_empty() && text.contains(OPEN) && text.contains(&format!("{OPEN}{word}:"))
+}
+
+/// The same of the texts in a value, at any depth.
+pub fn is_sealed_in(value: &Value, word: &str) -> bool {
+    match value {
+        Value::String(text) => is_sealed(text, word),
+        Value::Array(items) => items.iter().any(|item| is_sealed_in(item, word)),
+        Value::Object(members) => members.iter().any(|(_, member)| is_sealed_in(member, word)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// The text with `value` in place of each mark; what only looks like one stays.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,8 +55,8 @@ pub(super) struct Attempt {
     pub job: Arc<Job>,
     pub log: Arc<Mutex<Log>>,
     pub variables: Variables,
-    /// Why it cannot be begun.
-    unable: Option<String>,
+    /// What it comes to without being begun.
+    settled: Option<Conclusion>,
     cancel: CancellationToken,
     deadline: Option<Instant>,
 }
@@ -172,9 +173,10 @@ impl Step {
             unseal::Opener { word: &word, secrets: &named, folder: &folder }.step(spec)
         });
         let filled = filled.await;
-        let (mut spec, unable) = match filled {
-            Ok(spec) => (spec, None),
-            Err(why) => (self.spec.clone(), Some(why)),
+        let (mut spec, settled) = match filled {
+            Ok(Some(spec)) => (spec, None),
+            Ok(None) => (self.spec.clone(), Some(Conclusion::Skipped)),
+            Err(why) => (self.spec.clone(), Some(Conclusion::Unable(why))),
         };
         if job.inside().is_some() {
             on_machine(&mut spec, &Paths::of_job(&job.folder, &job.spec.repo));
@@ -185,7 +187,7 @@ impl Step {
             shared: self.shared.clone(),
             variables,
             spec,
-            unable,
+            settled,
             job,
             log: Arc::new(Mutex::new(log)),
             cancel: self.cancel.clone(),
@@ -300,15 +302,15 @@ impl Attempt {
     }
 
     async fn act(&self, made: &mut Made) -> Result<Conclusion, RunnerError> {
-        let conclusion = if let Some(why) = &self.unable {
-            Conclusion::Unable(why.clone())
+        let conclusion = if let Some(settled) = &self.settled {
+            settled.clone()
         } else if self.cancel.is_cancelled() || self.shared.closing.is_cancelled() {
             self.cut_short().await
         } else {
             self.perform(made).await?
         };
         match &conclusion {
-            Conclusion::Exited(_) => {}
+            Conclusion::Exited(_) | Conclusion::Skipped => {}
             Conclusion::TimedOut => {
                 let given = grit_types::format_duration(self.spec.timeout);
                 self.say(&format!("The step was ended after {given}, its timeout.")).await?;
@@ -351,6 +353,7 @@ impl Attempt {
             StepAction::Merge(spec) => artifact::merge(self, spec, made).await,
             StepAction::RustRestore(spec) => rust_cache::restore(self, spec, made).await,
             StepAction::RustSave(spec) => rust_cache::save(self, spec).await,
+            StepAction::Refuse { why } => Ok(Conclusion::Unable(why.clone())),
         }
     }
 
@@ -489,5 +492,8 @@ fn create_files(job: &Folder, index: u32) -> io::Result<()> {
     let folder = job.step(index);
     remove_all(&folder)?;
     fs::create_dir(&folder)?;
-    FILES.into_iter().try_for_each(|(_, file)| File::create_new(folder.join(file)).map(drop))
+    // What is written there may be secret.
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    FILES.into_iter().try_for_each(|(_, file)| options.open(folder.join(file)).map(drop))
 }

@@ -3,6 +3,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use grit_pipeline::expr::{Deferred, Value};
 use grit_pipeline::seal::{Sealed, unsealed};
 use grit_pipeline::{StepAction, StepSpec};
 use sha2::{Digest, Sha256};
@@ -24,40 +25,60 @@ pub(super) struct Opener<'a> {
 
 impl Opener<'_> {
     /// The step with what its planner could not know: secrets, what earlier steps gave that holds
-    /// one, and digests of files of the workspace.
+    /// one, digests of files of the workspace, and what looks into these. `None`: it is not to be done.
     ///
     /// # Errors
-    /// For people: which files cannot be read.
-    pub fn step(&self, mut spec: StepSpec) -> Result<StepSpec, String> {
+    /// For people: which files cannot be read, which expression has no value.
+    pub fn step(&self, mut spec: StepSpec) -> Result<Option<StepSpec>, String> {
+        if let Some(condition) = spec.condition.take() {
+            let answer = self.answer(&condition).map_err(|error| format!("if: {error}"))?;
+            if !answer.is_truthy() {
+                return Ok(None);
+            }
+        }
         let fill = |text: &mut String| self.fill(text);
         spec.env.values_mut().try_for_each(fill)?;
         spec.path.iter_mut().try_for_each(fill)?;
         spec.working_directory.iter_mut().try_for_each(fill)?;
         texts(&mut spec.action).into_iter().try_for_each(fill)?;
-        Ok(spec)
+        Ok(Some(spec))
     }
 
     /// The same for one text.
     pub fn fill(&self, text: &mut String) -> Result<(), String> {
-        *text = unsealed(text, self.word, |sealed| self.open(sealed))?;
+        *text = self.text(text)?;
         Ok(())
+    }
+
+    fn text(&self, text: &str) -> Result<String, String> {
+        unsealed(text, self.word, |sealed| self.open(sealed))
     }
 
     fn open(&self, sealed: &Sealed) -> Result<String, String> {
         match sealed {
             Sealed::Secret(name) => Ok(self.secrets.get(name).cloned().unwrap_or_default()),
             Sealed::Kept(name) => hiding::kept(self.folder, name),
-            Sealed::Files(patterns) => hash_files(&self.folder.workspace(), patterns)
-                .map_err(|error| format!("hashFiles: {error}")),
+            Sealed::Files(patterns) => {
+                self.digest(patterns).map_err(|error| format!("hashFiles: {error}"))
+            }
+            Sealed::Expression(deferred) => Ok(self.answer(deferred)?.to_text()),
         }
+    }
+
+    fn answer(&self, deferred: &Deferred) -> Result<Value, String> {
+        deferred.evaluate(&|text| self.text(text), &|patterns| self.digest(patterns))
+    }
+
+    fn digest(&self, patterns: &[String]) -> Result<String, String> {
+        hash_files(&self.folder.workspace(), patterns).map_err(|error| error.to_string())
     }
 }
 
 pub(super) fn texts(action: &mut StepAction) -> Vec<&mut String> {
     match action {
         StepAction::Script { script, .. } => vec![script],
-        StepAction::Checkout { reference, path, .. } => {
-            reference.iter_mut().chain(path.iter_mut()).collect()
+        StepAction::Checkout { reference, path, part, .. } => {
+            reference.iter_mut().chain(path).chain(&mut part.repository).collect()
         }
         StepAction::Restore { key, restore_keys, paths, .. } => {
             std::iter::once(key).chain(restore_keys).chain(paths).collect()
@@ -71,6 +92,7 @@ pub(super) fn texts(action: &mut StepAction) -> Vec<&mut String> {
         StepAction::Container { entrypoint, args, .. } => {
             entrypoint.iter_mut().chain(args).collect()
         }
+        StepAction::Refuse { why } => vec![why],
         StepAction::Tool { .. } | StepAction::Load { .. } | StepAction::Node { .. } => Vec::new(),
     }
 }

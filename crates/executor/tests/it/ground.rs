@@ -133,6 +133,7 @@ pub fn step(index: u32, script: &str) -> StepSpec {
         path: Vec::new(),
         working_directory: None,
         timeout: Duration::from_secs(600),
+        condition: None,
     }
 }
 

@@ -1,9 +1,9 @@
 //! What steps give to later ones when it is secret: those get it, and nobody else reads it.
 
-use grit_pipeline::{StepOutcome, StepSpec};
+use grit_pipeline::{Runner, StepOutcome, StepSpec};
 
-use crate::ground::{PASSWORD, TOKEN, step};
-use crate::world::{World, run, succeed};
+use crate::ground::{PASSWORD, TOKEN, effect, job, step};
+use crate::world::{World, patiently, run, succeed};
 
 /// Gives a secret in every way there is; `Z3JpdC10` is how its base64 begins.
 const GIVE: &str = "
@@ -55,4 +55,17 @@ async fn an_outcome_tells_no_secret_and_later_steps_get_it_all_the_same() {
     let runner = world.open().await;
     assert_eq!(run(&runner, &give).await, given, "the same again, from its record");
     succeed(&runner, &StepSpec { index: 2, ..next(&given) }).await;
+}
+
+#[tokio::test]
+async fn what_may_be_secret_is_read_by_nobody_else_and_goes_with_the_job() {
+    let world = World::new();
+    let runner = world.ready().await;
+    succeed(&runner, &step(0, "echo \"A=$GRIT_TOKEN\" >> $GITHUB_ENV; echo ::add-mask::hush-hush"))
+        .await;
+    let look = "stat -c '%a %n' \"$0\" $GITHUB_ENV $GITHUB_OUTPUT $GITHUB_STATE $GITHUB_STEP_SUMMARY \
+        ../steps/0.json ../steps/0.kept.json ../masks.json | cut -d' ' -f1 | sort | uniq -c | tr -s ' '";
+    assert_eq!(succeed(&runner, &step(1, look)).await, " 7 600\n 1 700\n");
+    patiently("clean", runner.clean(&effect(9), job().job)).await.unwrap();
+    assert!(!world.folder().exists());
 }

@@ -1,6 +1,7 @@
 //! The binary, as people and programs use it: real processes, real repositories, real ports.
 
 mod annotating;
+mod answering;
 mod asking;
 mod attaching;
 mod boarding;

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::deferred::Deferred;
 use super::error::ExprError;
 use super::eval::Lookup;
 use super::function::{Function, StatusFunction};
@@ -7,6 +8,15 @@ use super::parser::{Expr, Node, Scope};
 use super::template::Template;
 use super::{EvalError, Value};
 use crate::plan::Place;
+
+/// Whether a condition holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Yes,
+    No,
+    /// Whoever knows what is sealed here can tell.
+    Later(Deferred),
+}
 
 /// What stands under `if`: an expression, with or without `${{ }}`.
 ///
@@ -22,7 +32,7 @@ pub struct Condition {
 
 #[derive(Clone, Debug)]
 enum Test {
-    Node(Node),
+    Expr(Expr),
     /// An expression with text around it is text, and text is true.
     Mixed(Template),
 }
@@ -30,16 +40,15 @@ enum Test {
 impl Condition {
     /// What holds where nothing is written: `success()`.
     pub fn success() -> Self {
-        let node = Node::Call(Function::Status(StatusFunction::Success), Vec::new());
-        let (text, place) = (String::new(), Place::default());
-        Self { text, test: Test::Node(node), asks_for_status: true, place }
+        let test = Test::Expr(status(StatusFunction::Success));
+        Self { text: String::new(), test, asks_for_status: true, place: Place::default() }
     }
 
     /// What holds whatever was before: `always()`.
     pub fn always() -> Self {
-        let node = Node::Call(Function::Status(StatusFunction::Always), Vec::new());
-        let (text, place) = ("always()".to_owned(), Place::default());
-        Self { text, test: Test::Node(node), asks_for_status: true, place }
+        let expr = status(StatusFunction::Always);
+        let (text, place) = (expr.text.clone(), Place::default());
+        Self { text, test: Test::Expr(expr), asks_for_status: true, place }
     }
 
     /// Reads `text`; an error's offset counts from its beginning.
@@ -52,14 +61,14 @@ impl Condition {
         let test = if text.contains("${{") {
             let template = Template::parse(text.trim(), scope).map_err(shift)?;
             match template.sole() {
-                Some(expr) => Test::Node(expr.node.clone()),
+                Some(expr) => Test::Expr(expr.clone()),
                 None => Test::Mixed(template),
             }
         } else {
-            Test::Node(Expr::parse(text.trim(), scope).map_err(shift)?.node)
+            Test::Expr(Expr::parse(text.trim(), scope).map_err(shift)?)
         };
         let asks_for_status = match &test {
-            Test::Node(node) => node.asks_for_status(),
+            Test::Expr(expr) => expr.node.asks_for_status(),
             Test::Mixed(template) => template.expressions().any(|e| e.node.asks_for_status()),
         };
         Ok(Self { text: text.to_owned(), test, asks_for_status, place: Place::default() })
@@ -93,10 +102,26 @@ impl Condition {
             return Ok(false);
         }
         match &self.test {
-            Test::Node(node) => node.evaluate(lookup).map(|value| value.is_truthy()),
+            Test::Expr(expr) => expr.node.known(lookup).map(|value| value.is_truthy()),
             Test::Mixed(template) => template.value(lookup).map(|value: Value| value.is_truthy()),
         }
     }
+
+    /// Whether it holds, as far as that is known here.
+    pub fn ask(&self, lookup: &dyn Lookup) -> Result<Answer, EvalError> {
+        match (self.holds(lookup), &self.test) {
+            (Err(EvalError::Sealed), Test::Expr(expr)) => {
+                Ok(Answer::Later(Deferred::of(expr, lookup)))
+            }
+            (holds, _) => holds.map(|holds| if holds { Answer::Yes } else { Answer::No }),
+        }
+    }
+}
+
+fn status(function: StatusFunction) -> Expr {
+    let function = Function::Status(function);
+    let node = Node::Call(function, Vec::new());
+    Expr { text: format!("{}()", function.name()), node }
 }
 
 impl Default for Condition {

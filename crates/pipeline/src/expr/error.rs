@@ -73,4 +73,6 @@ pub enum EvalError {
     HashFiles(String),
     #[error("the result is larger than {RESULT_BYTES_MAX} bytes")]
     TooLarge,
+    #[error("it looks into what only the runner knows: a secret, or files")]
+    Sealed,
 }

@@ -14,6 +14,17 @@ pub trait Lookup {
     /// The digest of the files that `patterns` match, empty where none does; an error says why
     /// files cannot be read here.
     fn hash_files(&self, patterns: &[String]) -> Result<String, String>;
+
+    /// Whether the value stands for what is known elsewhere only, or holds such: nothing here may look
+    /// into it then, and an expression that would is [`EvalError::Sealed`].
+    fn is_sealed(&self, _value: &Value) -> bool {
+        false
+    }
+
+    /// What stands in a text for what such an expression gives; `None`: nothing may.
+    fn stand_in(&self, _expr: &Expr) -> Option<String> {
+        None
+    }
 }
 
 /// Nothing to read: for literals.
@@ -47,17 +58,23 @@ impl Node {
         Ok(self.reduce(lookup)?.value)
     }
 
+    /// The value, to be looked into.
+    pub(super) fn known(&self, lookup: &dyn Lookup) -> Result<Value, EvalError> {
+        let value = self.evaluate(lookup)?;
+        if lookup.is_sealed(&value) { Err(EvalError::Sealed) } else { Ok(value) }
+    }
+
     fn reduce(&self, lookup: &dyn Lookup) -> Result<Reduced, EvalError> {
         Ok(Reduced::from(match self {
             Self::Literal(value) => value.clone(),
             Self::Name(name) => lookup.context(name),
             Self::Index(left, index) => {
-                return Ok(left.reduce(lookup)?.index(&index.evaluate(lookup)?));
+                return Ok(left.reduce(lookup)?.index(&index.known(lookup)?));
             }
             Self::Wildcard(left) => return Ok(left.reduce(lookup)?.all()),
-            Self::Not(inner) => Value::Bool(!inner.evaluate(lookup)?.is_truthy()),
+            Self::Not(inner) => Value::Bool(!inner.known(lookup)?.is_truthy()),
             Self::Compare(operator, left, right) => {
-                let (left, right) = (left.evaluate(lookup)?, right.evaluate(lookup)?);
+                let (left, right) = (left.known(lookup)?, right.known(lookup)?);
                 Value::Bool(compare(*operator, &left, &right))
             }
             Self::And(nodes) => first(nodes, lookup, |value| !value.is_truthy())?,
@@ -108,7 +125,7 @@ fn members(value: &Value) -> Vec<Value> {
     }
 }
 
-fn member(value: &Value, index: &Value) -> Option<Value> {
+pub(super) fn member(value: &Value, index: &Value) -> Option<Value> {
     match value {
         Value::Object(members) if index.is_primitive() => members.get(&index.to_text()).cloned(),
         Value::Array(items) => {
@@ -143,19 +160,19 @@ fn first(
     lookup: &dyn Lookup,
     decides: impl Fn(&Value) -> bool,
 ) -> Result<Value, EvalError> {
-    let mut last = Value::Null;
-    for node in nodes {
-        last = node.evaluate(lookup)?;
-        if decides(&last) {
-            break;
+    let Some((last, before)) = nodes.split_last() else { return Ok(Value::Null) };
+    for node in before {
+        let value = node.known(lookup)?;
+        if decides(&value) {
+            return Ok(value);
         }
     }
-    Ok(last)
+    last.evaluate(lookup)
 }
 
 fn call(function: Function, nodes: &[Node], lookup: &dyn Lookup) -> Result<Value, EvalError> {
     let argument = |index: usize| match nodes.get(index) {
-        Some(node) => node.evaluate(lookup),
+        Some(node) => node.known(lookup),
         None => Ok(Value::Null),
     };
     Ok(match function {
@@ -182,7 +199,7 @@ fn call(function: Function, nodes: &[Node], lookup: &dyn Lookup) -> Result<Value
 }
 
 fn texts(nodes: &[Node], lookup: &dyn Lookup) -> Result<Vec<String>, EvalError> {
-    nodes.iter().map(|node| Ok(node.evaluate(lookup)?.to_text())).collect()
+    nodes.iter().map(|node| Ok(node.known(lookup)?.to_text())).collect()
 }
 
 fn contains(within: &Value, wanted: &Value) -> bool {
@@ -265,7 +282,7 @@ fn from_json(text: &str) -> Result<Value, EvalError> {
 fn case(nodes: &[Node], lookup: &dyn Lookup) -> Result<Value, EvalError> {
     let (pairs, default) = nodes.split_at(nodes.len() - 1);
     for pair in pairs.chunks_exact(2) {
-        match pair[0].evaluate(lookup)? {
+        match pair[0].known(lookup)? {
             Value::Bool(true) => return pair[1].evaluate(lookup),
             Value::Bool(false) => {}
             _ => return Err(EvalError::CasePredicate),

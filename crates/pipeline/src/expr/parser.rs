@@ -115,6 +115,27 @@ impl Node {
         wanted(self) || self.children().any(|child| child.any(wanted))
     }
 
+    /// What is read of contexts: the name of one, and those below it as far as they are written.
+    pub(super) fn places(&self, found: &mut Vec<Vec<String>>) {
+        match self.place() {
+            Some(place) => found.push(place),
+            None => self.children().for_each(|child| child.places(found)),
+        }
+    }
+
+    fn place(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Name(name) => Some(vec![name.clone()]),
+            Self::Index(left, index) => {
+                let Self::Literal(Value::String(name)) = &**index else { return None };
+                let mut place = left.place()?;
+                place.push(name.to_string());
+                Some(place)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a status function is called.
     pub fn asks_for_status(&self) -> bool {
         self.any(&|node| matches!(node, Self::Call(Function::Status(_), _)))

@@ -105,13 +105,20 @@ impl Template {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => out.push_str(text),
-                Piece::Expr(expr) => out.push_str(&expr.evaluate(lookup)?.to_text()),
+                Piece::Expr(expr) => out.push_str(&text_of(expr, lookup)?),
             }
             if out.len() > RESULT_BYTES_MAX {
                 return Err(EvalError::TooLarge);
             }
         }
         Ok(out)
+    }
+}
+
+fn text_of(expr: &Expr, lookup: &dyn Lookup) -> Result<String, EvalError> {
+    match expr.evaluate(lookup) {
+        Err(EvalError::Sealed) => lookup.stand_in(expr).ok_or(EvalError::Sealed),
+        value => Ok(value?.to_text()),
     }
 }
 

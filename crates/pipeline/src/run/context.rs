@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use super::frame::Frame;
 use super::state::{Ending, Group, JobRun, Phase, Run, Scope};
 use super::{Cell, Request, TOKEN, allow};
-use crate::expr::{Lookup, Object, StatusFunction, Value};
-use crate::seal::Sealed;
+use crate::expr::{Deferred, Expr, Lookup, Object, StatusFunction, Value};
+use crate::seal::{Sealed, is_sealed_in};
 use crate::{JobSpec, PreparedService};
 
 /// What the expressions of a job or a step read.
@@ -289,8 +289,16 @@ impl Lookup for Names<'_> {
         if self.sealing && !self.request.seal.is_empty() {
             return Ok(Sealed::Files(patterns.to_vec()).mark(&self.request.seal));
         }
-        Err("files of the workspace cannot be read while a step is planned, in this version"
-            .to_owned())
+        Err("files of the workspace cannot be read here".to_owned())
+    }
+
+    fn is_sealed(&self, value: &Value) -> bool {
+        is_sealed_in(value, &self.request.seal)
+    }
+
+    fn stand_in(&self, expr: &Expr) -> Option<String> {
+        let mark = || Sealed::Expression(Box::new(Deferred::of(expr, self)));
+        self.sealing.then(|| mark().mark(&self.request.seal))
     }
 }
 

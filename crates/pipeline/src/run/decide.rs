@@ -208,6 +208,7 @@ impl<'a> Draft<'a> {
         let ending = match outcome.conclusion {
             Conclusion::Exited(0) => Ending::Success,
             Conclusion::Cancelled => Ending::Cancelled,
+            Conclusion::Skipped => Ending::Skipped,
             Conclusion::Exited(_)
             | Conclusion::TimedOut
             | Conclusion::Interrupted
@@ -284,7 +285,7 @@ impl<'a> Draft<'a> {
         let may_fail =
             planned.is_some_and(|job| step::may_fail(job.continue_on_error.as_ref(), &names));
         let outputs = match planned.filter(|_| job.prepared.is_some()) {
-            Some(planned) => outputs(planned, &names),
+            Some(planned) => outputs(planned, &names.sealing()),
             None => Ok(Default::default()),
         };
         let (outputs, annotations) = outputs.unwrap_or_else(|problem| {

@@ -284,6 +284,10 @@ fn step_event(run: &mut Run, event: &Event) {
         Event::StepFinished { job: id, index, outcome, ending, conclusion, at } => {
             let Some(job) = job(run, *id) else { return };
             job.phase = JobPhase::Ready;
+            if *ending == Ending::Skipped {
+                // There is nothing to tidy up.
+                job.posts.retain(|post| post.owner != *index);
+            }
             job.env.extend(outcome.env.clone());
             let newer = outcome.path.iter().rev().cloned();
             job.path = newer.chain(job.path.drain(..)).collect();

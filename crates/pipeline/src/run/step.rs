@@ -7,9 +7,11 @@ use super::frame::{self, ACTION_DEPTH_MAX, Frame, Post};
 use super::state::{Ending, JobRun, Run};
 use super::{Request, TIMEOUT_MINUTES_MAX, bounded};
 use crate::builtin::{Builtin, Later, builtin};
-use crate::expr::{Condition, Lookup, Template};
+use crate::expr::{Answer, Condition, Lookup, Template};
 use crate::plan::{Action, ActionPlan, Defaults, Step, TIMEOUT_MINUTES_DEFAULT};
 use crate::{StepAction, StepSpec, seal, shell};
+
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(TIMEOUT_MINUTES_DEFAULT as u64 * 60);
 
 /// What becomes of the next step of a job.
 pub(super) enum Next {
@@ -38,13 +40,13 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
     let mut env = shared_env.clone();
     env.extend(own.clone().unwrap_or_default());
     let names = Names { env: Some(&env), ..shared };
-    let title = seal::shown(&title(step, &names), &request.seal);
+    let title = seal::shown(&title(step, &names.sealing()), &request.seal);
     let settled = |ending, conclusion, note: String| Next::Settle {
         index,
         title: title.clone(),
         ending,
         conclusion,
-        note,
+        note: seal::shown(&note, &request.seal),
     };
     let failed = |note| {
         let tolerated = may_fail(step.continue_on_error.as_ref(), &names);
@@ -53,15 +55,20 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
     if passed_over(run, request, job, step) {
         return settled(Ending::Success, Ending::Success, "counts as done".to_owned());
     }
-    match step.condition.holds(&names) {
-        Ok(true) => {}
-        Ok(false) => return settled(Ending::Skipped, Ending::Skipped, String::new()),
+    let condition = match step.condition.ask(&names.sealing()) {
+        Ok(Answer::Yes) => None,
+        Ok(Answer::Later(deferred)) => Some(Box::new(deferred)),
+        Ok(Answer::No) => return settled(Ending::Skipped, Ending::Skipped, String::new()),
         Err(error) => return failed(format!("if: {error}")),
-    }
+    };
     let work = own.and_then(|_| work(run, job, step, &names.sealing()));
     let (action, directory, timeout, later) = match work {
         Ok(Work::Do(action, directory, timeout, later)) => (action, directory, timeout, later),
         Ok(Work::Note(note)) => return settled(Ending::Success, Ending::Success, note),
+        // It fails only where it is to be done.
+        Err(why) if condition.is_some() => {
+            (Box::new(StepAction::Refuse { why }), None, TIMEOUT_DEFAULT, None)
+        }
         Err(note) => return failed(note),
     };
     let post = later.map(|later| {
@@ -81,6 +88,7 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
         path: job.path.clone(),
         working_directory: directory,
         timeout,
+        condition,
     });
     match bounded(&spec, "its script and the variables that it is given") {
         Ok(()) => Next::Start(spec, post),
@@ -232,6 +240,7 @@ pub(super) fn program(
         path: job.path.clone(),
         working_directory: None,
         timeout,
+        condition: None,
     });
     Some(Next::Start(spec, post))
 }
@@ -266,8 +275,7 @@ fn owner_timeout(run: &Run, request: &Request, job: &JobRun) -> Duration {
     let above = job.frames.len().checked_sub(2).and_then(|at| job.frames.get(at));
     let step = above.and_then(|frame| frame::current(run, job, frame));
     let names = Names::of_job(run, request, job);
-    timeout(step.and_then(|step| step.timeout_minutes.as_ref()), &names)
-        .unwrap_or(Duration::from_secs(u64::from(TIMEOUT_MINUTES_DEFAULT) * 60))
+    timeout(step.and_then(|step| step.timeout_minutes.as_ref()), &names).unwrap_or(TIMEOUT_DEFAULT)
 }
 
 /// What is done after the steps of the job.
@@ -285,11 +293,15 @@ pub(super) fn post(run: &Run, request: &Request, job: &JobRun, post: &Post) -> N
     let gave = |(name, value): &(String, String)| {
         owner.is_some_and(|owner| owner.outputs.get(name) == Some(value))
     };
-    match post.condition.holds(&names) {
-        Ok(true) if !post.unless.as_ref().is_some_and(gave) => {}
-        Ok(_) => return settle(Ending::Skipped, String::new()),
+    let condition = match post.condition.ask(&names.sealing()) {
+        Ok(Answer::No) => return settle(Ending::Skipped, String::new()),
+        Ok(_) if post.unless.as_ref().is_some_and(gave) => {
+            return settle(Ending::Skipped, String::new());
+        }
+        Ok(Answer::Yes) => None,
+        Ok(Answer::Later(deferred)) => Some(Box::new(deferred)),
         Err(error) => return settle(Ending::Failure, format!("post-if: {error}")),
-    }
+    };
     let mut set = job.env.clone();
     set.extend(post.env.clone());
     set.extend(states(job, Some(post.owner)));
@@ -303,6 +315,7 @@ pub(super) fn post(run: &Run, request: &Request, job: &JobRun, post: &Post) -> N
         path: job.path.clone(),
         working_directory: None,
         timeout: post.timeout,
+        condition,
     };
     match bounded(&spec, "what it is given") {
         Ok(()) => Next::Start(Box::new(spec), None),
@@ -408,9 +421,12 @@ pub(super) fn timeout(
     lookup: &dyn Lookup,
 ) -> Result<Duration, String> {
     let Some(template) = template else {
-        return Ok(Duration::from_secs(u64::from(TIMEOUT_MINUTES_DEFAULT) * 60));
+        return Ok(TIMEOUT_DEFAULT);
     };
     let value = template.value(lookup).map_err(|error| format!("timeout-minutes: {error}"))?;
+    if lookup.is_sealed(&value) {
+        return Err("timeout-minutes cannot be what only the runner knows".to_owned());
+    }
     let minutes = value.to_number();
     if minutes.is_nan() || minutes <= 0.0 {
         let text = value.to_text();

@@ -190,6 +190,7 @@ pub fn script(spec: &StepSpec) -> &str {
         StepAction::Merge(spec) => &spec.name,
         StepAction::RustRestore(spec) | StepAction::RustSave(spec) => &spec.key,
         StepAction::Known { name, .. } => name,
+        StepAction::Refuse { why } => why,
     }
 }
 

@@ -1,10 +1,124 @@
 //! What only the runner knows stands as marks.
 
-use grit_pipeline::AnnotationLevel;
-use grit_pipeline::seal::Sealed;
-use serde_json::json;
+use grit_pipeline::run::Ending;
+use grit_pipeline::seal::{self, Sealed};
+use grit_pipeline::{AnnotationLevel, Conclusion, StepOutcome, StepSpec};
+use serde_json::{Value, json};
 
-use crate::harness::{World, by_script, job, script, step};
+use crate::harness::{World, by_script, ended, job, plan, request, script, step};
+
+/// What the runner knows, and nobody else.
+fn known(text: &str) -> Result<String, String> {
+    seal::unsealed(text, "w0rd", |sealed| match sealed {
+        Sealed::Secret(name) => Ok(secret(name).to_owned()),
+        Sealed::Kept(name) => Ok(format!("kept {name}")),
+        Sealed::Files(patterns) => digest(patterns),
+        Sealed::Expression(deferred) => Ok(deferred.evaluate(&known, &digest)?.to_text()),
+    })
+}
+
+fn secret(name: &str) -> &'static str {
+    match name {
+        "TOKEN" => "token-1",
+        "DATA" => r#"{"key": "a \"b\"", "n": [1, 2]}"#,
+        _ => "",
+    }
+}
+
+fn digest(patterns: &[String]) -> Result<String, String> {
+    Ok(if patterns == ["absent"] { String::new() } else { format!("of {}", patterns.join(" ")) })
+}
+
+/// As a runner has it.
+fn answer(spec: &StepSpec) -> StepOutcome {
+    let holds = spec
+        .condition
+        .as_ref()
+        .is_none_or(|condition| condition.evaluate(&known, &digest).expect("a value").is_truthy());
+    if holds { by_script(spec) } else { ended(Conclusion::Skipped) }
+}
+
+/// A job with these steps, and what they may read; there are three secrets, one of them empty.
+fn world(steps: &Value) -> World {
+    let env = json!([["A", "is ${{ secrets.TOKEN }}"], ["NO", "${{ secrets.EMPTY }}"]]);
+    let mut request = request(plan(&[job("a", json!({"env": env, "steps": steps}))]));
+    request.secrets = ["TOKEN", "DATA", "EMPTY"].map(str::to_owned).into();
+    World::new(request)
+}
+
+#[test]
+fn expressions_that_look_into_a_secret_are_answered_by_the_runner() {
+    let cases = [
+        ("${{ secrets.TOKEN != '' }}", "true"),
+        ("${{ secrets.EMPTY != '' }} ${{ secrets.NONE != '' }}", "false false"),
+        ("${{ fromJSON(secrets.DATA).key }}", "a \"b\""),
+        ("${{ join(fromJSON(secrets.DATA).n, '-') }}", "1-2"),
+        ("${{ startsWith(secrets.TOKEN, 'TOK') }}", "true"),
+        ("${{ contains(secrets.TOKEN, 'x') }}", "false"),
+        ("${{ format('{0}@{1}', secrets.TOKEN, github.ref_name) }}", "token-1@main"),
+        ("${{ secrets.TOKEN == 'TOKEN-1' }}", "true"),
+        ("${{ secrets.EMPTY && 'yes' || 'no' }}", "no"),
+        ("${{ secrets.TOKEN || 'none' }}", "token-1"),
+        ("${{ github.ref == 'x' && secrets.TOKEN || 'other' }}", "other"),
+        ("${{ toJSON(secrets.DATA) }}", r#""{\"key\": \"a \\\"b\\\"\", \"n\": [1, 2]}""#),
+        ("${{ secrets[format('{0}', 'token')] }}", "token-1"),
+        ("${{ case(secrets.TOKEN == 'token-1', 'one', 'two') }}", "one"),
+        ("${{ !env.NO }} ${{ env.A == 'is token-1' }} ${{ env.A }}", "true true is token-1"),
+        ("${{ hashFiles('a', 'b') }}, ${{ hashFiles('absent') == '' }}", "of a b, true"),
+    ];
+    let steps = cases.map(|(text, _)| step("x", json!({"env": [["V", text]]})));
+    let mut world = world(&json!(steps));
+    world.go(answer);
+    assert_eq!(world.ending(), Ending::Success);
+    for (spec, (text, wanted)) in world.specs().into_iter().zip(cases) {
+        assert_eq!(known(&spec.env["V"]).as_deref(), Ok(wanted), "{text}");
+        assert!(!seal::is_sealed(&spec.title, "w0rd"), "{text}");
+    }
+}
+
+#[test]
+fn a_step_is_skipped_by_what_only_the_runner_knows() {
+    let uses = |uses: &str, condition: &str| json!({"if": condition, "action": {"uses": {"uses": uses, "with": []}}});
+    let mut world = world(&json!([
+        step("0", json!({"if": "env.A == 'is token-1'"})),
+        step("1", json!({"if": "env.NO != ''"})),
+        step("2", json!({"if": "hashFiles('absent') != ''"})),
+        step("3", json!({"if": "${{ hashFiles('a') != '' && success() }}"})),
+        step("", uses("docker/login-action@v3", "env.NO")),
+        step("", uses("actions/upload-artifact@v4", "env.NO != ''")),
+        step("exit 1", json!({"if": "env.A", "continue_on_error": "true"})),
+        step("7", json!({"if": "failure() && env.A"})),
+        step("8", json!({"if": "contains(env.UNKNOWN, 'x') || github.ref == 'x'"})),
+        step("9", json!({"name": "with ${{ env.A != '' }}", "if": "startsWith(env.A, 'IS')"})),
+    ]));
+    world.go(answer);
+    let steps = &world.run.jobs[0].steps;
+    let endings: Vec<&str> =
+        steps.iter().map(|step| step.ending.map_or("-", Ending::as_str)).collect();
+    let [done, not] = ["success", "skipped"];
+    assert_eq!(endings, [done, not, not, done, not, not, "failure", not, not, done]);
+    assert_eq!((steps[9].title.as_str(), world.ending()), ("with ***", Ending::Success));
+    assert!(world.run.jobs[0].posts.is_empty(), "nothing was logged in to");
+    let asked = world.specs().iter().filter(|spec| spec.condition.is_some()).count();
+    assert_eq!(asked, 8, "what is known is not asked");
+}
+
+#[test]
+fn what_cannot_be_done_fails_only_where_it_is_to_be_done() {
+    let refused = |condition: &str| {
+        let uses = json!({"uses": {"uses": "actions/upload-artifact@v4", "with": []}});
+        let mut world = world(&json!([step("", json!({"if": condition, "action": uses}))]));
+        world.go(|spec| match answer(spec).conclusion {
+            Conclusion::Skipped => ended(Conclusion::Skipped),
+            _ => StepOutcome::unable(script(spec).to_owned()),
+        });
+        (world.ending(), world.run.jobs[0].steps[0].note.clone())
+    };
+    assert_eq!(refused("env.NO != ''"), (Ending::Success, String::new()));
+    let (ending, note) = refused("env.A != ''");
+    assert_eq!(ending, Ending::Failure);
+    assert!(note.contains("path"), "{note}");
+}
 
 #[test]
 fn what_holds_a_secret_goes_to_later_steps_and_to_no_other_job() {

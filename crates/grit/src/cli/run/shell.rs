@@ -120,6 +120,7 @@ impl ShellRunner {
         let look = StepSpec {
             index: PLACE,
             action: StepAction::Script { script, command },
+            condition: None,
             ..step.clone()
         };
         let effect = EffectId { event: EventId::of(MARK.as_bytes()), index: u16::MAX };

@@ -9,6 +9,9 @@ use crate::{Key, Name, OpenError, Sealed, Secret};
 pub const SECRETS_MAX: usize = 100;
 /// Variables of one scope.
 pub const VARIABLES_MAX: usize = 500;
+/// Characters of a secret, at least: the mask of a shorter one would hide what is no secret, and be
+/// guessed where it does.
+pub const SECRET_CHARS_MIN: usize = 4;
 /// Bytes of one value.
 pub const VALUE_BYTES_MAX: usize = 48 << 10;
 /// Bytes of the variables of one scope together.
@@ -42,8 +45,8 @@ pub enum BookError {
     Many(usize),
     #[error("the variables would have {0} bytes together, more than {VARIABLES_BYTES_MAX}")]
     Large(usize),
-    #[error("an empty value masks nothing and says nothing")]
-    Empty,
+    #[error("a secret has at least {SECRET_CHARS_MIN} characters: a shorter one cannot be masked")]
+    Short,
 }
 
 /// An entry, without its value where that is a secret.
@@ -122,8 +125,8 @@ impl Book {
         by: Principal,
         at: Timestamp,
     ) -> Result<(), BookError> {
-        if secret.reveal().is_empty() {
-            return Err(BookError::Empty);
+        if secret.reveal().trim().chars().count() < SECRET_CHARS_MIN {
+            return Err(BookError::Short);
         }
         if secret.reveal().len() > VALUE_BYTES_MAX {
             return Err(BookError::Long(secret.reveal().len()));
@@ -273,7 +276,7 @@ mod tests {
         let by: Principal = "ann".parse().unwrap();
         for (n, scope) in (0..).zip(scopes()) {
             for own in ["SHARED", ["T", "R", "E"][usize::from(n)]] {
-                let secret = Secret::new(format!("{own}-{n}"));
+                let secret = Secret::new(format!("{own}-{n:02}"));
                 let at = Timestamp::from_millis(0);
                 let nonce = [n; 12];
                 let kept =
@@ -291,10 +294,10 @@ mod tests {
         let key = Key::new([3; 32]);
         let book = book(&key);
         let all = book.open(&key, &scopes()).unwrap();
-        assert_eq!(all[&name("SHARED")].reveal(), "SHARED-2");
+        assert_eq!(all[&name("SHARED")].reveal(), "SHARED-02");
         assert_eq!(book.values(&scopes())[&name("SHARED")], "SHARED=2");
         let without = book.open(&key, &scopes()[..2]).unwrap();
-        assert_eq!(without[&name("SHARED")].reveal(), "SHARED-1");
+        assert_eq!(without[&name("SHARED")].reveal(), "SHARED-01");
         assert!(!without.contains_key(&name("E")), "another environment's");
         assert_eq!(book.environments(&Tenant::local(), &"shop".parse().unwrap()), ["production"]);
     }
@@ -320,13 +323,16 @@ mod tests {
             let at = Timestamp::from_millis(0);
             book.set_secret(&key, [0; 12], scope.clone(), name, &secret, by.clone(), at)
         };
-        assert_eq!(set("A", ""), Err(BookError::Empty));
+        for short in ["", "abc", " abc \n", "äöü"] {
+            assert_eq!(set("A", short), Err(BookError::Short), "{short:?}");
+        }
+        assert_eq!(set("A0", "äöüß"), Ok(()));
         let long = "x".repeat(VALUE_BYTES_MAX + 1);
         assert_eq!(set("A", &long), Err(BookError::Long(long.len())));
         for n in 0..SECRETS_MAX {
-            set(&format!("A{n}"), "x").unwrap();
+            set(&format!("A{n}"), "four").unwrap();
         }
-        assert_eq!(set("B", "x"), Err(BookError::Many(SECRETS_MAX)));
+        assert_eq!(set("B", "four"), Err(BookError::Many(SECRETS_MAX)));
         set("A0", "another").unwrap();
     }
 }

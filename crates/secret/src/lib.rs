@@ -22,8 +22,8 @@ mod name;
 mod seal;
 
 pub use book::{
-    Book, BookError, Listed, SECRETS_MAX, Scope, VALUE_BYTES_MAX, VARIABLES_BYTES_MAX,
-    VARIABLES_MAX,
+    Book, BookError, Listed, SECRET_CHARS_MIN, SECRETS_MAX, Scope, VALUE_BYTES_MAX,
+    VARIABLES_BYTES_MAX, VARIABLES_MAX,
 };
 pub use name::{NAME_BYTES_MAX, Name, NameError};
 pub use seal::{Key, OpenError, Sealed, Secret};

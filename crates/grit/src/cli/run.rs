@@ -2,6 +2,7 @@ pub mod args;
 mod artifacts;
 mod begin;
 mod clean;
+mod dotenv;
 mod given;
 mod hook;
 mod live;

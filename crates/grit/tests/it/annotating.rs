@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::env::{Env, wait_for};
+use crate::env::{Env, GRIT, wait_for};
 use crate::living::Living;
 
 const CI: &str = ".github/workflows/ci.yml";
@@ -72,6 +72,32 @@ fn what_is_shown_of_a_log_does_not_steer_the_terminal() {
         out.stderr.contains("a\u{241b}]52;c;x\u{2407}\u{241b}[2Jbred\u{240d}over\\u{202e}"),
         "{out:?}"
     );
+}
+
+const LINE: &str = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n\
+    \x20     - { name: Before, run: 'touch \"$HOME/before\"; until test -e \"$HOME/on\"; do sleep 0.05; done' }\n\
+    \x20     - { name: Line, run: 'head -c 200000000 /dev/zero | tr \"\\0\" x; echo; touch \"$HOME/after\"; until test -e \"$HOME/off\"; do sleep 0.05; done' }\n";
+
+#[test]
+fn a_line_without_end_takes_no_memory() {
+    let env = Env::new();
+    let repository = env.repository("repo", &[(CI, LINE)]);
+    let running = env.start(env.command(GRIT, &repository).args(["run"]));
+    let most = |mark: &str| {
+        wait_for(mark, || {
+            let is_there = env.path("home").join(mark).exists();
+            is_there.then_some(()).ok_or_else(|| running.stderr())
+        });
+        let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let before = most("before");
+    std::fs::write(env.path("home/on"), "").unwrap();
+    let after = most("after");
+    std::fs::write(env.path("home/off"), "").unwrap();
+    running.wait().expect_code(0);
+    assert!(after < before + (32 << 10), "{before} kB, then {after} kB");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod exchanging;
 mod fetching;
 mod filling;
 mod hooking;
+mod hushing;
 mod indexing;
 mod initialising;
 mod issuing;

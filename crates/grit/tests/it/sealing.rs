@@ -12,14 +12,14 @@ use crate::env::{Env, GRIT, Out, Running, wait_for};
 const ANY: &str = "127.0.0.1:0";
 
 /// `grit up` of a repository with these workflows.
-struct Server<'a> {
+pub struct Server<'a> {
     env: &'a Env,
     repository: PathBuf,
-    up: Running,
+    pub up: Running,
 }
 
 impl<'a> Server<'a> {
-    fn start(env: &'a Env, files: &[(&str, &str)]) -> Self {
+    pub fn start(env: &'a Env, files: &[(&str, &str)]) -> Self {
         let repository = env.repository("shelf", files);
         let args = ["up", "--listen", ANY, "--edge-listen", ANY];
         let up = env.start(env.command(GRIT, &repository).args(args));
@@ -29,11 +29,11 @@ impl<'a> Server<'a> {
         Self { env, repository, up }
     }
 
-    fn grit(&self, args: &[&str]) -> Out {
+    pub fn grit(&self, args: &[&str]) -> Out {
         self.env.grit(&self.repository, args)
     }
 
-    fn push(&self, refs: &[&str]) {
+    pub fn push(&self, refs: &[&str]) {
         self.env.git(&self.repository, &[&["push", "--quiet", "grit"], refs].concat());
     }
 
@@ -42,7 +42,7 @@ impl<'a> Server<'a> {
     }
 
     /// Keeps a secret; the value goes through standard input.
-    fn secret(&self, args: &[&str], value: &str) {
+    pub fn secret(&self, args: &[&str], value: &str) {
         let mut command = self.env.command(GRIT, &self.repository);
         command.args(["secret", "set"]).args(args).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -73,14 +73,19 @@ impl<'a> Server<'a> {
     }
 
     #[track_caller]
-    fn over(&self, count: usize) -> Vec<Value> {
+    pub fn over(&self, count: usize) -> Vec<Value> {
         self.wait(count, |run| !run["completedAt"].is_null())
     }
 
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        self.repository.join(".git/grit/data")
+    }
+
     /// All that the steps of a run said.
-    fn said(&self, run: &Value) -> String {
+    pub fn said(&self, run: &Value) -> String {
         let run = run["id"].as_str().unwrap();
-        let logs = self.repository.join(".git/grit/data/logs").join(run);
+        let logs = self.data().join("logs").join(run);
         let mut said = String::new();
         let mut folders = vec![logs];
         while let Some(folder) = folders.pop() {
@@ -95,7 +100,7 @@ impl<'a> Server<'a> {
         said
     }
 
-    fn end(self) {
+    pub fn end(self) {
         self.up.end(Signal::TERM).expect_code(0);
     }
 }
@@ -175,7 +180,7 @@ fn secrets_reach_the_jobs_that_they_are_for_and_nobody_else() {
         (&"Live".into(), &"https://blue.example".into())
     );
     // Neither a log nor anything that the server keeps holds a value.
-    let data = server.repository.join(".git/grit/data");
+    let data = server.data();
     for value in [shared, own, only] {
         let found = env.run(env.command("grep", &data).args(["-rlaF", value, "."]));
         assert_eq!((found.code, found.stdout.as_str()), (Some(1), ""), "{value}");

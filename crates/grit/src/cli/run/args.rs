@@ -68,10 +68,10 @@ pub struct Run {
     /// How many jobs at once
     #[arg(long, default_value_t = 2)]
     pub slots: u32,
-    /// Secrets for expressions, a line NAME=VALUE for each
+    /// Secrets for expressions, a line NAME=VALUE for each; in quotes a value may have several lines
     #[arg(long, value_name = "FILE")]
     pub secrets: Option<PathBuf>,
-    /// What `vars` holds, a line NAME=VALUE for each
+    /// What `vars` holds, written as in a file of secrets
     #[arg(long, value_name = "FILE")]
     pub vars: Option<PathBuf>,
     /// Keep the logs of all steps here, as RUN/JOB/STEP.log

@@ -7,6 +7,7 @@ use grit_types::{Entropy, RefName};
 use serde::Deserialize;
 
 use super::args::What;
+use super::dotenv;
 use crate::exit::{Exit, Failure};
 
 /// No file that is given is larger than this.
@@ -104,19 +105,11 @@ fn base(payload: &Value) -> Option<String> {
     }
 }
 
-/// Lines `NAME=VALUE`; empty ones and those that begin with `#` say nothing.
+/// Names and values; see [`dotenv::read`].
 pub fn settings(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    let text = read(path)?;
-    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    let pair = |(number, line): (usize, &str)| {
-        let (name, value) = line.split_once('=').ok_or_else(|| {
-            // The line may hold a secret: it is not shown.
-            let message = format!("{}: entry {} is not NAME=VALUE", path.display(), number + 1);
-            Failure::new(Exit::Usage, "usage", message)
-        })?;
-        Ok((name.trim().to_owned(), value.to_owned()))
-    };
-    lines.enumerate().map(pair).collect()
+    dotenv::read(&read(path)?).map_err(|malformed| {
+        Failure::new(Exit::Usage, "usage", format!("{}: {malformed}", path.display()))
+    })
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

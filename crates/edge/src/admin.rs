@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -26,6 +26,7 @@ use tokio::net::UnixListener;
 
 use crate::clock;
 use crate::control::Control;
+use crate::handover;
 use crate::shared::Shared;
 use crate::wire::{DrainRequest, Refusal, State, slot_of};
 
@@ -41,14 +42,22 @@ pub(crate) struct Admin {
     pub control: Rc<RefCell<Control>>,
     shared: Arc<Shared>,
     listen: SocketAddr,
+    /// For a successor.
+    listeners: Rc<[TcpListener]>,
     /// When this edge started, in milliseconds: no two on one socket have the same.
     identity: u64,
 }
 
 impl Admin {
-    pub fn new(control: Control, shared: Arc<Shared>, listen: SocketAddr) -> Self {
+    pub fn new(
+        control: Control,
+        shared: Arc<Shared>,
+        listen: SocketAddr,
+        listeners: Vec<TcpListener>,
+    ) -> Self {
         let identity = u64::try_from(clock::wall().millis()).unwrap_or(0);
-        Self { control: Rc::new(RefCell::new(control)), shared, listen, identity }
+        let control = Rc::new(RefCell::new(control));
+        Self { control, shared, listen, listeners: listeners.into(), identity }
     }
 }
 
@@ -103,7 +112,7 @@ pub(crate) async fn serve(admin: Admin, socket: Socket) -> io::Result<()> {
             async move { Ok::<_, Infallible>(admin.answer(request).await) }
         });
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        tokio::task::spawn_local(connection);
+        tokio::task::spawn_local(connection.with_upgrades());
     }
 }
 
@@ -119,6 +128,7 @@ impl Admin {
             (&Method::POST, "/drained") => self.drained(request).await,
             (&Method::GET, "/trips") => self.trips(&request).await,
             (&Method::GET, "/state") => json(StatusCode::OK, &self.state()),
+            (&Method::GET, handover::PATH) => Ok(self.hand_over(request)),
             (_, _) => Err(bad(format!("no {method} {path} here"))),
         };
         answer.unwrap_or_else(|refusal| {
@@ -173,6 +183,18 @@ impl Admin {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    fn hand_over(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let asked = hyper::upgrade::on(request);
+        let listeners = Rc::clone(&self.listeners);
+        tokio::task::spawn_local(async move {
+            match handover::give(asked, &listeners).await {
+                Ok(()) => tracing::info!("a successor has the listeners"),
+                Err(error) => tracing::warn!(%error, "a successor did not get the listeners"),
+            }
+        });
+        handover::accept()
     }
 
     fn state(&self) -> State {

@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -36,7 +36,7 @@ pub fn run(config: EdgeConfig, shutdown: impl Future<Output = ()>) -> Result<(),
 pub struct Edge {
     config: EdgeConfig,
     address: SocketAddr,
-    listeners: Vec<std::net::TcpListener>,
+    listeners: Vec<TcpListener>,
     admin: admin::Socket,
     lock: File,
     shared: Arc<Shared>,
@@ -57,7 +57,7 @@ impl Edge {
     ) -> Result<Self, EdgeError> {
         config.threads = config.threads.max(1);
         // Listening comes before the lock: whoever connects while a predecessor ends, waits.
-        let listeners = listen::open(config.listen, config.threads)
+        let listeners = listen::open(config.listen, config.threads, &config.admin_socket)
             .map_err(|source| EdgeError::Listen { address: config.listen, source })?;
         let address = listeners[0]
             .local_addr()
@@ -86,11 +86,14 @@ impl Edge {
             .build_local(LocalOptions::default())
             .map_err(EdgeError::Runtime)?;
         let mut threads = Vec::new();
-        for (thread, listener) in self.listeners.into_iter().enumerate() {
-            threads.push(spawn_worker(&self.shared, thread, listener, &stop)?);
+        let to_hand_over = self.listeners.iter().map(TcpListener::try_clone);
+        let to_hand_over = to_hand_over.collect::<Result<_, _>>().map_err(EdgeError::Runtime)?;
+        for (thread, listeners) in deal(self.listeners, self.config.threads).into_iter().enumerate()
+        {
+            threads.push(spawn_worker(&self.shared, thread, listeners, &stop)?);
         }
         tracing::info!(address = %self.address, threads = threads.len(), "edge serves");
-        let admin = Admin::new(self.control, Arc::clone(&self.shared), self.address);
+        let admin = Admin::new(self.control, Arc::clone(&self.shared), self.address, to_hand_over);
         let lock = self.lock;
         runtime.block_on(async move {
             let guard = tokio::task::spawn_local(keep_guard(Rc::clone(&admin.control)));
@@ -103,6 +106,8 @@ impl Edge {
             .inspect(|()| guard.abort())
         })?;
         tracing::info!("edge ends");
+        // And with it what was held for a successor: nobody else accepts from it from here on.
+        drop(runtime);
         stop.cancel();
         // A successor may take over while requests in flight are finished here.
         drop(lock);
@@ -169,16 +174,25 @@ impl Drop for Handle {
 
 type Thread = JoinHandle<io::Result<()>>;
 
+/// To each thread at least one; a predecessor may have had more threads.
+fn deal(listeners: Vec<TcpListener>, threads: usize) -> Vec<Vec<TcpListener>> {
+    let mut hands: Vec<_> = (0..threads).map(|_| Vec::new()).collect();
+    for (at, listener) in listeners.into_iter().enumerate() {
+        hands[at % threads].push(listener);
+    }
+    hands
+}
+
 fn spawn_worker(
     shared: &Arc<Shared>,
     thread: usize,
-    listener: std::net::TcpListener,
+    listeners: Vec<TcpListener>,
     stop: &CancellationToken,
 ) -> Result<Thread, EdgeError> {
     let (shared, stop) = (Arc::clone(shared), stop.clone());
     std::thread::Builder::new()
         .name(format!("edge-{thread}"))
-        .spawn(move || data::work(shared, thread, listener, stop))
+        .spawn(move || data::work(shared, thread, listeners, stop))
         .map_err(EdgeError::Runtime)
 }
 

@@ -36,6 +36,7 @@ mod control;
 mod data;
 mod edge;
 mod guard;
+mod handover;
 mod listen;
 mod shared;
 mod smooth;

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::Notify;
-use tokio::task::spawn_local;
+use tokio::task::{JoinSet, spawn_local};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{ClientIo, Conn, Phase};
@@ -48,21 +48,25 @@ pub(crate) struct Worker {
     woken: Notify,
 }
 
-/// Serves on the listener until `stop`, then finishes what is in flight.
+/// Serves on the listeners until `stop`, then finishes what is in flight.
 pub(crate) fn work(
     shared: Arc<Shared>,
     thread: usize,
-    listener: std::net::TcpListener,
+    listeners: Vec<std::net::TcpListener>,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
-        let listener = TcpListener::from_std(listener)?;
         let worker = Rc::new(Worker::new(shared, thread));
         worker.follow();
         spawn_local(follow_changes(Rc::clone(&worker)));
         spawn_local(keep_watch(Rc::clone(&worker)));
-        accept(&worker, listener, &stop).await;
+        let mut accepting = JoinSet::new();
+        for listener in listeners {
+            let listener = TcpListener::from_std(listener)?;
+            accepting.spawn_local(accept(Rc::clone(&worker), listener, stop.clone()));
+        }
+        while let Some(Ok(())) = accepting.join_next().await {}
         worker.drain().await;
         Ok(())
     })
@@ -182,7 +186,7 @@ async fn keep_watch(worker: Rc<Worker>) {
     }
 }
 
-async fn accept(worker: &Rc<Worker>, listener: TcpListener, stop: &CancellationToken) {
+async fn accept(worker: Rc<Worker>, listener: TcpListener, stop: CancellationToken) {
     let http = Rc::new(protocol(&worker.shared.limits));
     loop {
         let accepted = tokio::select! {
@@ -190,7 +194,7 @@ async fn accept(worker: &Rc<Worker>, listener: TcpListener, stop: &CancellationT
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, client)) => admit(worker, &http, stream, client),
+            Ok((stream, client)) => admit(&worker, &http, stream, client),
             // Out of descriptors, most likely: connections that end will free some.
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -202,7 +206,7 @@ async fn accept(worker: &Rc<Worker>, listener: TcpListener, stop: &CancellationT
     while let Ok(Ok((stream, client))) =
         tokio::time::timeout(Duration::ZERO, listener.accept()).await
     {
-        admit(worker, &http, stream, client);
+        admit(&worker, &http, stream, client);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Beginning and end of an edge.
 
+use std::collections::BTreeMap;
 use std::io::{BufReader, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use crate::world::{With, World, eventually, route, slot};
 #[test]
 fn an_edge_that_ends_finishes_what_is_in_flight() {
     let (answer, wait) = mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
+    let wait = Mutex::new(wait);
     let upstream = Upstream::raw(move |stream| {
         let mut stream = BufReader::new(stream);
         while head(&mut stream).is_ok() {
@@ -44,48 +46,75 @@ fn an_edge_that_ends_finishes_what_is_in_flight() {
     assert!(!world.config.admin_socket.exists());
 }
 
+/// Clients come all the time, each with a connection of its own, while edges with as many threads, more and fewer
+/// follow one another.
 #[test]
-fn a_successor_takes_over_without_a_refused_connection() {
+fn a_successor_takes_over_and_no_client_notices() {
     let upstream = Upstream::named("one");
-    let mut world = World::with(|config| config.takeover = Duration::from_secs(60));
+    let mut world = World::with(|config| {
+        config.takeover = Duration::from_secs(60);
+        config.limits.shutdown_linger = Duration::from_secs(30);
+        config.limits.shutdown_deadline = Duration::from_secs(60);
+    });
     world.apply(&route(1, 1).stable(1, 100, &[upstream.address]));
     world.config.listen = world.address();
-    let over = AtomicBool::new(false);
-    let (served, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let lost = Mutex::new(Vec::new());
     let address = world.address();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(SeqCst) {
-                match std::net::TcpStream::connect(address) {
-                    Ok(_) => served.fetch_add(1, SeqCst),
-                    Err(_) => refused.fetch_add(1, SeqCst),
-                };
+                match one_request(address) {
+                    Ok(()) => drop(answered.fetch_add(1, SeqCst)),
+                    Err(error) => lost.lock().unwrap().push(error.to_string()),
+                }
+                // The ports of this machine are to last.
+                std::thread::sleep(Duration::from_micros(200));
             }
         });
-        for _ in 0..3 {
+        for threads in [2, 4, 1] {
+            let before = held(address);
+            world.config.threads = threads;
             let config = world.config.clone();
             let successor = std::thread::spawn(move || Edge::bind(config));
-            let threads = world.config.threads;
-            eventually("it listens, and waits", || listeners(address) == 2 * threads);
+            eventually("it holds the sockets, and waits", || holds_more(&before, &held(address)));
             world.stop();
-            let successor = successor.join().unwrap().unwrap();
-            world.adopt(successor.spawn().unwrap());
-            assert_eq!(world.client().get("/").text(), "one");
+            world.adopt(successor.join().unwrap().unwrap().spawn().unwrap());
+            let so_far = answered.load(SeqCst);
+            eventually("it answers", || answered.load(SeqCst) > so_far);
         }
         over.store(true, SeqCst);
     });
-    assert_eq!(refused.load(SeqCst), 0, "of {}", served.load(SeqCst));
+    let (lost, answered) = (lost.into_inner().unwrap(), answered.into_inner());
+    assert_eq!(lost, Vec::<String>::new(), "beside {answered} that were answered");
 }
 
-/// Sockets that listen at the address, of all processes (proc(5)).
-fn listeners(address: std::net::SocketAddr) -> usize {
+fn one_request(address: SocketAddr) -> std::io::Result<()> {
+    let mut client = Client::try_connect(address)?;
+    client.request("GET", "/", b"").map(|reply| assert_eq!(reply.text(), "one"))
+}
+
+/// Whether each socket of before has one holder more.
+fn holds_more(before: &BTreeMap<u64, usize>, now: &BTreeMap<u64, usize>) -> bool {
+    before.iter().all(|(socket, holders)| now.get(socket) == Some(&(holders + 1)))
+}
+
+/// The sockets that listen at the address, and how many descriptors of this process each has (proc(5)).
+fn held(address: SocketAddr) -> BTreeMap<u64, usize> {
     let port = format!(":{:04X}", address.port());
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let listens = |line: &&str| {
-        let mut fields = line.split_whitespace().skip(1);
-        fields.next().is_some_and(|local| local.ends_with(&port)) && fields.nth(1) == Some("0A")
+    let listening = table.lines().filter_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let listens = fields[1].ends_with(&port) && fields[3] == "0A";
+        listens.then(|| fields[9].parse().unwrap())
+    });
+    let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let links: Vec<_> = links.filter_map(|link| std::fs::read_link(link.path()).ok()).collect();
+    let holders = |socket: u64| {
+        let name = format!("socket:[{socket}]");
+        links.iter().filter(|link| link.as_os_str() == name.as_str()).count()
     };
-    table.lines().filter(listens).count()
+    listening.map(|socket| (socket, holders(socket))).collect()
 }
 
 #[test]

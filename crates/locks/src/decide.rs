@@ -133,6 +133,7 @@ impl Grant<'_> {
             owner: self.owner.clone(),
             acquired_at: at,
             at,
+            clock: moment.now,
             ttl: self.ttl,
             expires_at: at.after(self.ttl),
             state: State::Held,
@@ -162,7 +163,7 @@ fn renew(
     let counted = tip.at.after(tip.ttl.saturating_sub(left.unwrap_or(tip.ttl)));
     let at = later(tip, moment.now).max(counted);
     let ttl = ttl.unwrap_or(tip.ttl);
-    Ok(Lease { at, ttl, expires_at: at.after(ttl), ..tip.clone() })
+    Ok(Lease { at, clock: moment.now, ttl, expires_at: at.after(ttl), ..tip.clone() })
 }
 
 fn breaking(
@@ -186,7 +187,7 @@ fn breaking(
 }
 
 fn ended(tip: &Lease, state: State, moment: &Moment) -> Lease {
-    Lease { state, at: later(tip, moment.now), ..tip.clone() }
+    Lease { state, at: later(tip, moment.now), clock: moment.now, ..tip.clone() }
 }
 
 /// Now, or just behind the last record where that is later.

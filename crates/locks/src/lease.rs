@@ -36,6 +36,8 @@ pub struct Lease {
     pub acquired_at: Timestamp,
     /// When this record was written: later than every record before it.
     pub at: Timestamp,
+    /// What its writer's wall clock said: earlier than `at` where the record before it is of a clock that is ahead.
+    pub clock: Timestamp,
     pub ttl: Duration,
     /// `at` + `ttl` of the last record that held it.
     pub expires_at: Timestamp,
@@ -97,6 +99,9 @@ struct Version1 {
     owner: Owner,
     acquired_at: Timestamp,
     at: Timestamp,
+    /// Where it is not `at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    clock: Option<Timestamp>,
     ttl_ms: u64,
     expires_at: Timestamp,
     state: State,
@@ -116,6 +121,7 @@ impl Lease {
             owner: self.owner.clone(),
             acquired_at: self.acquired_at,
             at: self.at,
+            clock: (self.clock != self.at).then_some(self.clock),
             ttl_ms: u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX),
             expires_at: self.expires_at,
             state: self.state,
@@ -146,6 +152,7 @@ impl Lease {
             owner: record.owner,
             acquired_at: record.acquired_at,
             at: record.at,
+            clock: record.clock.unwrap_or(record.at),
             ttl: Duration::from_millis(record.ttl_ms),
             expires_at: record.expires_at,
             state: record.state,
@@ -165,6 +172,7 @@ impl Lease {
             ((TTL_MIN..=TTL_MAX).contains(&self.ttl), "ttl"),
             ([self.acquired_at, self.at, self.expires_at].into_iter().all(time), "time"),
             (self.acquired_at <= self.at, "time of writing"),
+            (self.clock <= self.at, "writer's clock"),
             (self.state != State::Held || self.expires_at == self.at.after(self.ttl), "expiry"),
             (text(&self.reason, REASON_CHARS_MAX), "reason"),
             (text(&self.owner.host, HOST_CHARS_MAX), "host"),

@@ -41,4 +41,4 @@ pub use lease::{
     TTL_MAX, TTL_MIN,
 };
 pub use resource::{Resource, ResourceError};
-pub use standing::{Doubt, Moment, Rules, SKEW_MAX, Standing, standing};
+pub use standing::{Doubt, Moment, Rules, SKEW_MAX, SLACK, Standing, standing};

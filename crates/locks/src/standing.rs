@@ -7,6 +7,9 @@ use crate::{Lease, State};
 /// How far a record's time may lie ahead of this clock before the two are not compared any more.
 pub const SKEW_MAX: Duration = Duration::from_secs(60);
 
+/// How far clocks may differ, and how long a record may be on its way, without a doubt.
+pub const SLACK: Duration = Duration::from_secs(2);
+
 const GRACE_MIN: Duration = Duration::from_secs(15);
 
 /// What the configuration of a repository says about all its locks.
@@ -39,8 +42,9 @@ pub struct Moment {
 /// Why a wall clock is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
-    /// The record came after this clone had looked, and says it is older than that look: one of
-    /// the two clocks is wrong, and it looks expired too early here.
+    /// The record came after this clone had looked, and says it is older than that look; or the
+    /// record before it is of a clock that is ahead of its writer's. Some of these clocks are wrong,
+    /// and by one of them it looks expired too early.
     Disagreed,
     /// This machine's clock was set since it last looked.
     Set,
@@ -84,7 +88,9 @@ pub fn standing(lease: &Lease, moment: &Moment, rules: Rules) -> Standing {
         return Standing::Over;
     }
     let ahead = (lease.at > moment.now.after(SKEW_MAX)).then_some(Doubt::Ahead);
-    if let Some(doubt) = moment.doubt.or(ahead) {
+    // Its time does not begin where its holder's did, and whoever is ahead as well sees it end first.
+    let disagreed = (lease.at.since(lease.clock) > SLACK).then_some(Doubt::Disagreed);
+    if let Some(doubt) = moment.doubt.or(ahead).or(disagreed) {
         return Standing::Doubtful { doubt, left: enough.saturating_sub(moment.watched) };
     }
     let until = lease.expires_at.after(grace);

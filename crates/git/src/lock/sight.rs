@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use grit_locks::{Doubt, Lease, Moment, State};
+use grit_locks::{Doubt, Lease, Moment, SLACK, State};
 use grit_types::{CommitId, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,6 @@ use crate::durable::Temporary;
 use crate::error::Doing;
 
 const VERSION: u32 = 1;
-/// How far clocks may differ, and how long a record may be on its way, without a doubt.
-const SLACK_MS: i64 = 2_000;
 
 /// A point on the clock that counts from boot, sleep included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,9 +120,7 @@ impl Sight {
             let next = match known {
                 Some(known) => Seen { doubt: known.doubt.or(set), ..known.clone() },
                 None => {
-                    let older = last.is_some_and(|last| {
-                        lease.at.millis() < last.wall.millis().saturating_sub(SLACK_MS)
-                    });
+                    let older = last.is_some_and(|last| last.wall.since(lease.clock) > SLACK);
                     let doubt = set.or(older.then_some(SeenDoubt::Disagreed));
                     Seen { tip: tip.clone(), since: now.clone(), doubt }
                 }
@@ -160,8 +156,10 @@ fn was_set(last: &Look, look: &Look) -> bool {
     let counted = look.counted.millis.saturating_sub(last.counted.millis);
     let counted = i64::try_from(counted).unwrap_or(i64::MAX);
     let wall = look.wall.millis().saturating_sub(last.wall.millis());
+    let slack = u64::try_from(SLACK.as_millis()).unwrap_or(u64::MAX);
     // Clocks drift, and are slewed by up to a two-thousandth.
-    wall.saturating_sub(counted).abs() > SLACK_MS.saturating_add(counted / 1_000)
+    wall.saturating_sub(counted).unsigned_abs()
+        > slack.saturating_add(counted.unsigned_abs() / 1_000)
 }
 
 #[cfg(test)]
@@ -195,6 +193,7 @@ mod tests {
             },
             acquired_at: at,
             at,
+            clock: at,
             ttl: Duration::from_secs(60),
             expires_at: at.after(Duration::from_secs(60)),
             state: State::Held,

@@ -56,6 +56,25 @@ fn a_clock_in_doubt_takes_nothing_before_it_has_watched() {
     assert!(next.at >= tip.expires_at, "the records' own times stay in order");
 }
 
+/// One is two hours ahead, has the lock and gives it back; what another has then looks older to it than it is.
+#[test]
+fn what_follows_a_clock_that_is_ahead_is_watched_by_everybody() {
+    let ahead = 7_200_000;
+    let first = written(decide(None, &acquire(1, seconds(60)), &at(ahead), RULES));
+    let release = Wish::Release { lease: lease_id(1) };
+    let free = written(decide(Some(&first), &release, &at(ahead + 1_000), RULES));
+    let held = written(decide(Some(&free), &acquire(2, seconds(60)), &at(601_000), RULES));
+    let renew = Wish::Renew { lease: lease_id(2), ttl: None, left: Some(seconds(20)) };
+    let renewed = written(decide(Some(&held), &renew, &at(641_000), RULES));
+    for tip in [held, renewed] {
+        for now in [at(ahead + 642_000), at(ahead + 30_000), at(642_000)] {
+            let stands = standing(&tip, &now, RULES);
+            assert!(matches!(stands, Standing::Doubtful { .. }), "{stands:?} at {now:?}");
+        }
+        assert_eq!(standing(&tip, &doubtful(0, seconds(75)), RULES), Standing::Over);
+    }
+}
+
 #[test]
 fn releasing_keeps_the_number_and_is_for_the_owner_only() {
     let tip = written(decide(None, &acquire(1, seconds(60)), &at(0), RULES));

@@ -18,6 +18,7 @@ fn lease() -> Lease {
         },
         acquired_at: Timestamp::from_millis(NOW),
         at: Timestamp::from_millis(NOW + 1_500),
+        clock: Timestamp::from_millis(NOW + 1_500),
         ttl: seconds(3_600),
         expires_at: Timestamp::from_millis(NOW + 1_500).after(seconds(3_600)),
         state: State::Held,
@@ -37,6 +38,8 @@ fn version_1_reads_back() {
     assert_eq!(Lease::decode(V1).unwrap(), lease());
     let broken = Lease { state: State::Broken, ended_by: Some("bob".parse().unwrap()), ..lease() };
     assert_eq!(Lease::decode(&broken.encode()).unwrap(), broken);
+    let behind = Lease { clock: Timestamp::from_millis(NOW - 7_200_000), ..lease() };
+    assert_eq!(Lease::decode(&behind.encode()).unwrap(), behind);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use grit_locks::{Decision, Doubt, Lease, Moment, Rules, State, Wish, decide};
+use grit_locks::{Decision, Doubt, Lease, Moment, Rules, SLACK, State, Wish, decide};
 use grit_types::{LeaseId, Timestamp};
 use proptest::prelude::*;
 
@@ -171,6 +171,35 @@ proptest! {
         }
         for pair in world.history.windows(2) {
             check_link(&pair[0], &pair[1])?;
+        }
+    }
+
+    /// Whoever trusts its clock takes nothing early that says itself that clocks disagree.
+    #[test]
+    fn what_follows_a_clock_that_is_ahead_is_really_over(
+        offsets in offsets(),
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
+        let rules = Rules { grace: Some(Duration::from_millis(200)) };
+        let mut world = World::default();
+        let mut clones: Vec<Clone_> =
+            offsets.iter().map(|offset| Clone_ { offset: *offset, ..Clone_::default() }).collect();
+        let mut runs_out = 0;
+        for step in &steps {
+            let before = world.history.len();
+            let previous = world.tip().cloned();
+            world.run(&mut clones[step.clone], step, true, rules);
+            let Some(next) = world.history.get(before) else { continue };
+            if let Some(previous) = previous
+                && previous.state == State::Held
+                && previous.id != next.id
+                && previous.at.since(previous.clock) > SLACK
+            {
+                prop_assert!(world.now >= runs_out, "taken {} ms early", runs_out - world.now);
+            }
+            if next.state == State::Held {
+                runs_out = world.now + u64::try_from(next.ttl.as_millis()).unwrap();
+            }
         }
     }
 

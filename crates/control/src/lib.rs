@@ -16,6 +16,7 @@ pub mod aggregate;
 mod ask;
 mod carry;
 mod control;
+mod follow;
 pub mod pipelines;
 pub mod ports;
 pub mod project;

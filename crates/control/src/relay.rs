@@ -10,16 +10,15 @@ mod note;
 mod slots;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use grit_ledger::{Cause, Event, Journal, Lane, Recorded, RowQuery};
 use grit_types::Actor;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::follow;
 use crate::ports::{RepoId, Source, SourceError};
 use crate::project::{DEPLOYMENTS, RUNS};
-use grit_types::chain;
 
 /// Who the relay is among the journal's consumers.
 #[derive(Clone, Copy)]
@@ -36,11 +35,6 @@ impl Consumer {
         }
     }
 }
-
-/// Events read at once.
-const PAGE: usize = 256;
-/// How long to wait before what failed is tried again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Kind of the summary of a deployment.
 pub const DEPLOYMENT_SUMMARY: &str = "deployment.summary";
@@ -74,21 +68,8 @@ impl Relay {
     }
 
     /// Runs for ever; what fails is tried again.
-    pub async fn run(self, mut changes: watch::Receiver<u64>) {
-        loop {
-            changes.mark_unchanged();
-            match self.catch_up().await {
-                Ok(()) => {
-                    if changes.changed().await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(cause = chain(&error), "the relay waits");
-                    tokio::time::sleep(RETRY_AFTER).await;
-                }
-            }
-        }
+    pub async fn run(self, changes: watch::Receiver<u64>) {
+        follow::every_change("the relay", changes, || self.catch_up()).await;
     }
 
     async fn catch_up(&self) -> Result<(), RelayError> {
@@ -98,18 +79,13 @@ impl Relay {
     }
 
     async fn follow(&self, consumer: Consumer) -> Result<(), RelayError> {
-        let mut after = self.journal.cursor(consumer.name(), None).await?;
-        loop {
-            let page = self.journal.tail(after, PAGE).await?;
-            let Some(last) = page.last().map(|recorded| recorded.sequence) else { return Ok(()) };
-            for recorded in &page {
-                match consumer {
-                    Consumer::Audit => self.relay(recorded).await?,
-                    Consumer::Issues => self.tell(recorded).await?,
-                }
+        let take = |recorded| async move {
+            match consumer {
+                Consumer::Audit => self.relay(&recorded).await,
+                Consumer::Issues => self.tell(&recorded).await,
             }
-            after = self.journal.cursor(consumer.name(), Some(last)).await?;
-        }
+        };
+        follow::to_the_end(self.journal.as_ref(), consumer.name(), take).await
     }
 
     async fn relay(&self, recorded: &Recorded) -> Result<(), RelayError> {

@@ -4,14 +4,14 @@
 //! repository at least once, under a name that follows from the event, so that it starts a thing once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use grit_ledger::{Journal, Recorded, RowQuery, StorageError};
-use grit_types::{Actor, CommitId, Principal, RunId, Sequence, Tenant, chain};
+use grit_types::{Actor, CommitId, Principal, RunId, Sequence, Tenant};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::aggregate::Command;
+use crate::follow::{self, PAGE};
 use crate::ports::{RepoId, Source, SourceError};
 use crate::project::{DEPLOYMENTS, RUNS};
 use crate::reactor::{Handle, Submission, SubmitError};
@@ -20,9 +20,6 @@ use crate::view::{DeploymentView, RunView};
 
 /// Who this is among the journal's consumers.
 const CONSUMER: &str = "triggers";
-/// Events read at once.
-const PAGE: usize = 256;
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A run that was started by so many others, one after the other, starts none.
 const DEPTH_MAX: u32 = 3;
 
@@ -68,33 +65,13 @@ impl Triggers {
     }
 
     /// Runs for ever; what fails is tried again.
-    pub async fn run(self, mut changes: watch::Receiver<u64>) {
-        loop {
-            changes.mark_unchanged();
-            match self.catch_up().await {
-                Ok(()) => {
-                    if changes.changed().await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(cause = chain(&error), "triggers wait");
-                    tokio::time::sleep(RETRY_AFTER).await;
-                }
-            }
-        }
+    pub async fn run(self, changes: watch::Receiver<u64>) {
+        follow::every_change("triggers", changes, || self.catch_up()).await;
     }
 
     async fn catch_up(&self) -> Result<(), TriggerError> {
-        let mut after = self.journal.cursor(CONSUMER, None).await?;
-        loop {
-            let page = self.journal.tail(after, PAGE).await?;
-            let Some(last) = page.last().map(|recorded| recorded.sequence) else { return Ok(()) };
-            for recorded in &page {
-                self.tell(recorded).await?;
-            }
-            after = self.journal.cursor(CONSUMER, Some(last)).await?;
-        }
+        let take = |recorded| async move { self.tell(&recorded).await };
+        follow::to_the_end(self.journal.as_ref(), CONSUMER, take).await
     }
 
     async fn tell(&self, recorded: &Recorded) -> Result<(), TriggerError> {

@@ -13,6 +13,8 @@ use std::{
     ops::AddAssign,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::{Mutex, PoisonError},
+    thread,
 };
 
 use anyhow::{Context, Result, bail};
@@ -62,6 +64,9 @@ const SUITES: &[Suite] = &[
     Suite { name: "seed", folder: None, engines: &[Engine::Binary(seed::run)] },
     Suite { name: "seed-workflows", folder: None, engines: &[Engine::Binary(workflows::run)] },
 ];
+
+/// So many cases at once: most of a case is waiting for processes.
+const AT_ONCE: usize = 4;
 
 /// How many cases came out how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -237,6 +242,32 @@ fn score_line(line: &str) -> Option<Score> {
     let mut counts = counts.split(", ");
     let mut count = |what: &str| counts.next()?.strip_suffix(what)?.trim_end().parse().ok();
     Some(Score { passed: count("passed")?, failed: count("failed")?, skipped: count("skipped")? })
+}
+
+/// Tries each, several at once, and answers the failures in their own order.
+fn side_by_side<C: Sync, F: Ord + Send>(
+    cases: &[C],
+    fails: impl Fn(&C) -> Result<Option<F>> + Sync,
+) -> Result<Vec<F>> {
+    let next = Mutex::new(cases.iter());
+    let worker = || -> Result<Vec<F>> {
+        let mut failures = Vec::new();
+        loop {
+            let case = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(case) = case else { return Ok(failures) };
+            failures.extend(fails(case)?);
+        }
+    };
+    let mut failures = Vec::new();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().try_for_each(|worker| match worker.join() {
+            Ok(found) => found.map(|found| failures.extend(found)),
+            Err(_) => bail!("a worker panicked"),
+        })
+    })?;
+    failures.sort();
+    Ok(failures)
 }
 
 #[cfg(test)]

@@ -102,6 +102,14 @@ impl Repo {
         Ok(self.metadata()?.target_directory.join("release/grit"))
     }
 
+    /// The `grit` that the tests use, too.
+    pub fn debug_grit(&self) -> Result<PathBuf> {
+        if !shell::shown(&mut self.cargo(&["build", "--quiet", "--package=grit"]))? {
+            bail!("grit does not build");
+        }
+        Ok(self.metadata()?.target_directory.join("debug/grit"))
+    }
+
     /// What Cargo says of the workspace's own crates.
     pub fn metadata(&self) -> Result<Metadata> {
         let output = self

@@ -4,12 +4,13 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::{ended, median, millis};
 use crate::repo::Repo;
 
 const WRKFLW: &str = "0.8.0";
@@ -345,16 +346,6 @@ fn command(program: &Path, folder: &Path, words: &[&str]) -> Command {
     command
 }
 
-fn ended(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("start {command:?}"))?;
-    if !output.status.success() {
-        let (said, told) =
-            (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
-        bail!("{command:?}: {}: {} {}", output.status, said.trim(), told.trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 /// From a step's start to its end, as the run tells it.
 fn step_millis(step: &Value) -> Result<f64> {
     let at = |key: &str| -> Result<jiff::Timestamp> {
@@ -367,13 +358,4 @@ fn step_millis(step: &Value) -> Result<f64> {
 fn line(what: &str, told: &[f64]) {
     let cells: String = told.iter().map(|figure| format!(" {figure:>9.1}")).collect();
     println!("{what:<30}{cells}");
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{proxies::CANARY_PERCENT, wrk::CONNECTIONS};
+use super::{median, proxies::CANARY_PERCENT, wrk::CONNECTIONS};
 
 /// One proxy in one round.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,14 +76,6 @@ fn split_error<'a>(readings: impl Iterator<Item = &'a Reading>) -> f64 {
         (all + reading.stable + reading.canary, canary + reading.canary)
     });
     (canary as f64 * 100.0 / all as f64 - f64::from(CANARY_PERCENT)).abs()
-}
-
-/// Of at least one value; of two in the middle, their mean.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, Result, ensure};
 
+use super::{ended, median, millis};
 use crate::repo::Repo;
 
 const GRITE: &str = "0.5.3";
@@ -208,7 +209,7 @@ impl Both {
         self.line(&format!("list --label at {there}, ms"), |side| side.timed(&label))?;
         let text = (0..self.rounds)
             .map(|_| self.ours.timed(&["issue", "search", "is:open word42 \"failed\""]))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<f64>>>()?;
         // grite has no full text.
         told(&format!("full text at {there}, ms"), median(text), None);
         Ok(())
@@ -261,13 +262,6 @@ fn told(what: &str, ours: f64, peer: Option<f64>) {
     }
 }
 
-fn ended(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("start {command:?}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?}: {}: {}", output.status, said.trim());
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 fn loose(side: &Side) -> Result<usize> {
     let told = ended(side.command(Path::new("git"), &side.clone).args(["count-objects"]))?;
     told.split_whitespace().next().unwrap_or_default().parse().context("git count-objects")
@@ -282,24 +276,4 @@ fn size(folder: &Path) -> Result<u64> {
         bytes += if about.is_dir() { size(&entry.path())? } else { about.len() };
     }
     Ok(bytes)
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_middle_one_counts() {
-        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
-        assert!(median(Vec::new()).is_nan());
-    }
 }

@@ -3,21 +3,14 @@
 mod check;
 mod world;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    thread,
-};
+use std::{fs, path::Path};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{cases::Score, repo::Repo, shell};
-
-/// So many cases at once: most of a case is waiting for processes.
-const AT_ONCE: usize = 4;
+use super::{Score, side_by_side};
+use crate::repo::Repo;
 
 /// One case as the file has it.
 #[derive(Deserialize)]
@@ -65,7 +58,7 @@ pub fn run(repo: &Repo, folder: &Path) -> Result<Score> {
     for case in all.cases.into_iter().filter(|case| case["kind"] == "run") {
         cases.push(serde_json::from_value::<Case>(case).context("a case of cases.json")?);
     }
-    let grit = build(repo)?;
+    let grit = repo.debug_grit()?;
     let failures = try_all(&grit, folder, &cases)?;
     for (id, problems) in &failures {
         println!("{id}: {}", problems.join("; "));
@@ -79,29 +72,10 @@ pub fn run(repo: &Repo, folder: &Path) -> Result<Score> {
 type Failure = (String, Vec<String>);
 
 fn try_all(grit: &Path, folder: &Path, cases: &[Case]) -> Result<Vec<Failure>> {
-    let next = Mutex::new(cases.iter());
-    let failures = Mutex::new(Vec::new());
-    let worker = || -> Result<()> {
-        loop {
-            let case = next.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(case) = case else { return Ok(()) };
-            let problems = try_case(grit, folder, case).with_context(|| case.id.clone())?;
-            if !problems.is_empty() {
-                let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-                failures.push((case.id.clone(), problems));
-            }
-        }
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().try_for_each(|worker| match worker.join() {
-            Ok(done) => done,
-            Err(_) => bail!("a worker panicked"),
-        })
-    })?;
-    let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failures.sort();
-    Ok(failures)
+    side_by_side(cases, |case| {
+        let problems = try_case(grit, folder, case).with_context(|| case.id.clone())?;
+        Ok((!problems.is_empty()).then(|| (case.id.clone(), problems)))
+    })
 }
 
 /// What differs from what is expected.
@@ -116,11 +90,4 @@ fn try_case(grit: &Path, folder: &Path, case: &Case) -> Result<Vec<String>> {
         problems.extend(check::problems(&case.expect, &seen, ordinal));
     }
     Ok(problems)
-}
-
-fn build(repo: &Repo) -> Result<PathBuf> {
-    if !shell::shown(&mut repo.cargo(&["build", "--quiet", "--package=grit"]))? {
-        bail!("grit does not build");
-    }
-    Ok(repo.metadata()?.target_directory.join("debug/grit"))
 }

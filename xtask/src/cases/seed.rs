@@ -21,7 +21,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::{cases::Score, repo::Repo, shell};
+use crate::{cases::Score, repo::Repo};
 use blocks::Block;
 use report::Report;
 use script::Simple;
@@ -43,7 +43,7 @@ pub fn run(repo: &Repo, folder: &Path) -> Result<Score> {
         .map(|block| Ok((kind(&block).map_err(wrong)?, block)).map(|(kind, block)| (block, kind)))
         .collect::<Result<_>>()?;
     println!("{}", counts(&cases));
-    let grit = build(repo)?;
+    let grit = repo.debug_grit()?;
     let mut report = Report::default();
     for (block, kind) in &cases {
         try_block(&grit, block, kind, &mut report)
@@ -105,14 +105,6 @@ fn counts(cases: &[(Block, Kind)]) -> String {
     let languages: Vec<String> =
         languages.iter().map(|(language, count)| format!("{count} {language}")).collect();
     format!("{} blocks: {}; {commands} commands of grit", cases.len(), languages.join(", "))
-}
-
-/// The one that the tests use, too.
-fn build(repo: &Repo) -> Result<PathBuf> {
-    if !shell::shown(&mut repo.cargo(&["build", "--quiet", "--package=grit"]))? {
-        bail!("grit does not build");
-    }
-    Ok(repo.metadata()?.target_directory.join("debug/grit"))
 }
 
 fn try_block(grit: &Path, block: &Block, kind: &Kind, report: &mut Report) -> Result<()> {

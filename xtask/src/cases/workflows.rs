@@ -8,15 +8,9 @@ mod table;
 mod world;
 mod wrap;
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    thread,
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 
 use super::{
     Score,
@@ -24,16 +18,14 @@ use super::{
         self,
         blocks::{self, Block},
     },
+    side_by_side,
 };
-use crate::{repo::Repo, shell};
+use crate::repo::Repo;
 use table::{Case, Entry, Part};
 use world::World;
 
 /// What the names of the pages begin with.
 const PAGES: &[&str] = &["001", "002", "003", "004"];
-
-/// So many cases at once: most of a case is waiting for processes.
-const AT_ONCE: usize = 4;
 
 /// A case, ready to be run.
 struct Trial {
@@ -54,7 +46,7 @@ pub fn run(repo: &Repo, folder: &Path) -> Result<Score> {
         let blocks = blocks::read(&text).map_err(|error| anyhow!("{}: {error}", path.display()))?;
         list(page, &blocks, &mut trials, &mut failures);
     }
-    let grit = build(repo)?;
+    let grit = repo.debug_grit()?;
     failures.extend(try_all(&grit, &trials)?);
     for failure in &failures {
         println!("FAILED {failure}");
@@ -122,42 +114,16 @@ fn trial(at: &str, case: &'static Case, workflow: String) -> Trial {
     Trial { name: format!("{at}, {}", case.name), workflow, case }
 }
 
-fn build(repo: &Repo) -> Result<PathBuf> {
-    if !shell::shown(&mut repo.cargo(&["build", "--quiet", "--package=grit"]))? {
-        bail!("grit does not build");
-    }
-    Ok(repo.metadata()?.target_directory.join("debug/grit"))
-}
-
 /// What differs from what is expected.
 fn try_all(grit: &Path, trials: &[Trial]) -> Result<Vec<String>> {
-    let next = Mutex::new(trials.iter());
-    let failures = Mutex::new(Vec::new());
-    let worker = || -> Result<()> {
-        loop {
-            let trial = next.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some(trial) = trial else { return Ok(()) };
-            let seen = World::make(grit, trial)
-                .and_then(|world| world.run(trial.case))
-                .with_context(|| trial.name.clone())?;
-            let problems = check::problems(trial.case, &seen);
-            let outcome = if problems.is_empty() { "as expected" } else { "WRONG" };
-            let why = trial.case.why.map(|why| format!(", since {why}")).unwrap_or_default();
-            println!("{}: {outcome}: {}{why}", trial.name, seen.conclusion);
-            if !problems.is_empty() {
-                let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-                failures.push(format!("{}: {}", trial.name, problems.join("; ")));
-            }
-        }
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().try_for_each(|worker| match worker.join() {
-            Ok(done) => done,
-            Err(_) => bail!("a worker panicked"),
-        })
-    })?;
-    let mut failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failures.sort();
-    Ok(failures)
+    side_by_side(trials, |trial| {
+        let seen = World::make(grit, trial)
+            .and_then(|world| world.run(trial.case))
+            .with_context(|| trial.name.clone())?;
+        let problems = check::problems(trial.case, &seen);
+        let outcome = if problems.is_empty() { "as expected" } else { "WRONG" };
+        let why = trial.case.why.map(|why| format!(", since {why}")).unwrap_or_default();
+        println!("{}: {outcome}: {}{why}", trial.name, seen.conclusion);
+        Ok((!problems.is_empty()).then(|| format!("{}: {}", trial.name, problems.join("; "))))
+    })
 }

@@ -4,6 +4,10 @@
 //! that the bytes follow from names and contents alone. Read: what the toolkit writes, which is
 //! hostile: sizes are bounded, checksums compared, and no name leads out.
 //!
+//! No library's: the bytes that are written must be those of any later version, since only their digest is kept, and
+//! a stream of files without compression needs their sizes in front, which writers give only to what they can seek in.
+//! Those that read keep a record of each file before anybody can count them.
+//!
 //! Source: APPNOTE.TXT 6.3.10, sections 4.3 to 4.5.
 
 use std::collections::HashSet;

@@ -42,6 +42,6 @@ mod text;
 
 pub use dummy::DummyRunner;
 pub use host::{
-    ActionRepo, Actions, Checkouts, EngineConfig, HostConfig, HostRunner, KeptArtifact, KeptError,
-    LOG_MAX_BYTES, OpenError, Secrets, unpack_archive,
+    ActionRepo, Actions, Checkouts, EngineConfig, HostConfig, HostRunner, KeptError, LOG_MAX_BYTES,
+    OpenError, Secrets, unpack_archive,
 };

@@ -1,5 +1,6 @@
 //! What steps keep for later steps, jobs and runs: caches and artifacts.
 
+use grit_types::{Digest, JobId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What a step that restores leaves for the one that keeps, in its state: the key that it had. Files
@@ -27,6 +28,20 @@ pub struct JobScope {
     pub own: String,
     /// Refs from inside whose caches it reads where its own have none, in that order.
     pub reads: Vec<String>,
+}
+
+/// What a job gave to later jobs, and to people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptArtifact {
+    pub id: u64,
+    pub name: String,
+    pub job: JobId,
+    /// Of its archive.
+    pub bytes: u64,
+    pub digest: Digest,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 /// What becomes of an upload that finds no files.

@@ -15,7 +15,7 @@ mod logs;
 mod problem;
 mod vault;
 
-pub use artifacts::{ArtifactView, Artifacts, ArtifactsError};
+pub use artifacts::{Artifacts, ArtifactsError};
 pub use auth::{Action, Grant, JobTokens, NewToken, TokenError, TokenRecord, Tokens};
 pub use http::{App, serve};
 pub use logs::{LogError, Logs};

@@ -5,26 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use grit_blob::Anchor;
-use grit_types::{BoxFuture, Digest, JobId, RunId, Timestamp};
-use serde::{Deserialize, Serialize};
+use grit_pipeline::keep::KeptArtifact;
+use grit_types::{BoxFuture, RunId, Timestamp};
 
 use super::{HostRunner, Shared, blocking};
 use crate::store::zip::{self, ROOT};
 use crate::store::{Artifact, StoreError};
-
-/// What a job gave to later jobs, and to people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KeptArtifact {
-    pub id: u64,
-    pub name: String,
-    pub job: JobId,
-    /// Of its archive.
-    pub bytes: u64,
-    pub digest: Digest,
-    pub created_at: Timestamp,
-    pub expires_at: Timestamp,
-}
 
 /// Why an artifact is not given.
 #[derive(Debug, thiserror::Error)]

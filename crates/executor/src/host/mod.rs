@@ -57,7 +57,7 @@ use step::Step;
 
 pub use container::EngineConfig;
 pub use fetching::{ActionRepo, Actions};
-pub use kept::{KeptArtifact, KeptError, unpack_archive};
+pub use kept::{KeptError, unpack_archive};
 pub use log::LOG_MAX_BYTES;
 
 /// Between being asked to end and being killed.

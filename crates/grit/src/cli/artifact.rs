@@ -3,7 +3,7 @@ use std::fs::File;
 use std::path::Path;
 
 use grit_blob::{Layout, Reference};
-use grit_server::ArtifactView;
+use grit_pipeline::keep::KeptArtifact;
 use grit_types::RunId;
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ async fn push(reference: &str, folder: &Path, registry: &Path, ui: &Ui) -> Resul
 async fn list(run: RunId, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let all = of_run(&place.client()?, run).await?;
     ui.data(&all, |all| {
-        let line = |one: &ArtifactView| format!("{}\t{}\t{}\n", one.name, one.bytes, one.digest);
+        let line = |one: &KeptArtifact| format!("{}\t{}\t{}\n", one.name, one.bytes, one.digest);
         all.iter().map(line).collect()
     });
     Ok(Exit::Done)
@@ -67,7 +67,7 @@ async fn download(
 ) -> Result<Exit, Failure> {
     let client = place.client()?;
     let all = of_run(&client, run).await?;
-    let wanted: Vec<ArtifactView> =
+    let wanted: Vec<KeptArtifact> =
         all.into_iter().filter(|one| name.is_none_or(|name| one.name == name)).collect();
     if wanted.is_empty() {
         let message = match name {
@@ -89,7 +89,7 @@ async fn download(
 async fn take(
     client: &Client,
     run: RunId,
-    artifact: &ArtifactView,
+    artifact: &KeptArtifact,
     into: &Path,
 ) -> Result<(), Failure> {
     let folder = into.join(&artifact.name);
@@ -114,7 +114,7 @@ async fn take(
         .map_err(|error| Failure::because("the artifact cannot be unpacked", &error))
 }
 
-async fn of_run(client: &Client, run: RunId) -> Result<Vec<ArtifactView>, Failure> {
+async fn of_run(client: &Client, run: RunId) -> Result<Vec<KeptArtifact>, Failure> {
     client.get(&format!("/api/v1/runs/{run}/artifacts")).await
 }
 

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use grit_control::ports::RepoId;
-use grit_executor::{Checkouts, EngineConfig, HostConfig, HostRunner, KeptArtifact};
+use grit_executor::{Checkouts, EngineConfig, HostConfig, HostRunner};
 use grit_git::{Git, Repository};
 use grit_host::Shim;
+use grit_pipeline::keep::KeptArtifact;
 use grit_pipeline::run::TOKEN;
 use grit_pipeline::{
     CheckoutPart, JobSpec, Prepared, Runner, RunnerError, StepOutcome, StepSpec, Submodules,
 };
 use grit_rollout::SlotId;
-use grit_server::{ArtifactView, Artifacts, ArtifactsError, JobTokens, LogError, Logs, Vault};
+use grit_server::{Artifacts, ArtifactsError, JobTokens, LogError, Logs, Vault};
 use grit_target::process::ProcessTarget;
 use grit_types::{BoxFuture, Clock, EffectId, Entropy, InstanceId, JobId, RunId};
 
@@ -365,16 +366,9 @@ impl Logs for HostLogs {
 pub struct HostArtifacts(pub Arc<HostRunner>);
 
 impl Artifacts for HostArtifacts {
-    fn list(&self, run: RunId) -> BoxFuture<'_, Result<Vec<ArtifactView>, ArtifactsError>> {
+    fn list(&self, run: RunId) -> BoxFuture<'_, Result<Vec<KeptArtifact>, ArtifactsError>> {
         let listed = self.0.artifacts(run);
-        Box::pin(async move {
-            let all = listed.await.map_err(|error| ArtifactsError(error.into()))?;
-            let view = |one: KeptArtifact| {
-                let KeptArtifact { id, name, job, bytes, digest, created_at, expires_at } = one;
-                ArtifactView { id, name, job, bytes, digest, created_at, expires_at }
-            };
-            Ok(all.into_iter().map(view).collect())
-        })
+        Box::pin(async move { listed.await.map_err(|error| ArtifactsError(error.into())) })
     }
 
     fn open(

@@ -5,18 +5,19 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use grit_pipeline::keep::KeptArtifact;
 use grit_types::{RunId, chain};
 use tokio_util::io::ReaderStream;
 
 use super::extract::{Caller, parsed};
 use super::{App, Shared};
-use crate::{Action, ArtifactView, ArtifactsError, Problem};
+use crate::{Action, ArtifactsError, Problem};
 
 pub(super) async fn list(
     State(app): Shared,
     caller: Caller,
     Path(run): Path<String>,
-) -> Result<Json<Vec<ArtifactView>>, Problem> {
+) -> Result<Json<Vec<KeptArtifact>>, Problem> {
     caller.may(Action::Read)?;
     let run = known(&app, &run).await?;
     Ok(Json(app.artifacts.list(run).await?))

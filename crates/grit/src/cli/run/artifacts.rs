@@ -1,6 +1,7 @@
 use std::path::Path;
 
-use grit_executor::{HostRunner, KeptArtifact};
+use grit_executor::HostRunner;
+use grit_pipeline::keep::KeptArtifact;
 use grit_types::RunId;
 
 use super::Session;

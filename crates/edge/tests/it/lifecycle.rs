@@ -62,6 +62,7 @@ fn a_successor_takes_over_and_no_client_notices() {
     let lost = Mutex::new(Vec::new());
     let address = world.address();
     std::thread::scope(|scope| {
+        let _over = Set(&over);
         scope.spawn(|| {
             while !over.load(SeqCst) {
                 match one_request(address) {
@@ -83,10 +84,18 @@ fn a_successor_takes_over_and_no_client_notices() {
             let so_far = answered.load(SeqCst);
             eventually("it answers", || answered.load(SeqCst) > so_far);
         }
-        over.store(true, SeqCst);
     });
     let (lost, answered) = (lost.into_inner().unwrap(), answered.into_inner());
     assert_eq!(lost, Vec::<String>::new(), "beside {answered} that were answered");
+}
+
+/// Sets it however the test goes on.
+struct Set<'a>(&'a AtomicBool);
+
+impl Drop for Set<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }
 
 fn one_request(address: SocketAddr) -> std::io::Result<()> {

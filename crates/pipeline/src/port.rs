@@ -188,6 +188,10 @@ pub enum StepAction {
     Refuse {
         why: String,
     },
+    /// Nothing is done but to give these as outputs, once their marks are known.
+    Answer {
+        texts: BTreeMap<String, String>,
+    },
 }
 
 /// What of a repository, and of which, a checkout is.

@@ -24,6 +24,7 @@ mod frame;
 mod hold;
 mod inputs;
 mod matrix;
+mod outputs;
 mod scope;
 mod state;
 mod step;

@@ -66,7 +66,12 @@ pub fn is_sealed(text: &str, word: &str) -> bool {
     !word.is_empty() && text.contains(OPEN) && text.contains(&format!("{OPEN}{word}:"))
 }
 
-/// The same of the texts in a value, at any depth.
+/// Whether a mark is in the text that stands for what an expression gives.
+pub fn is_deferred(text: &str, word: &str) -> bool {
+    is_sealed(text, word) && text.contains(&format!("{OPEN}{word}:e:"))
+}
+
+/// Whether a mark with the word is in any text of the value, at any depth.
 pub fn is_sealed_in(value: &Value, word: &str) -> bool {
     match value {
         Value::String(text) => is_sealed(text, word),

@@ -93,6 +93,7 @@ pub(super) fn texts(action: &mut StepAction) -> Vec<&mut String> {
             entrypoint.iter_mut().chain(args).collect()
         }
         StepAction::Refuse { why } => vec![why],
+        StepAction::Answer { texts } => texts.values_mut().collect(),
         StepAction::Tool { .. } | StepAction::Load { .. } | StepAction::Node { .. } => Vec::new(),
     }
 }

@@ -11,7 +11,9 @@ jobs:
   a:
     runs-on: ubuntu-latest
     env: { TOKEN: '${{ secrets.TOKEN }}', EMPTY: '${{ secrets.EMPTY }}' }
-    outputs: { has: "${{ secrets.TOKEN != '' }}" }
+    outputs:
+      has: ${{ secrets.TOKEN != '' }}
+      told: ${{ secrets.TOKEN || 'none' }}
     steps:
       - { name: before, if: "hashFiles('Cargo.lock') != ''", run: 'true' }
       - uses: actions/checkout@v4
@@ -39,7 +41,8 @@ jobs:
   b:
     needs: a
     runs-on: ubuntu-latest
-    steps: [{ name: other, if: "needs.a.outputs.has == ''", run: 'true' }]
+    if: needs.a.outputs.has == 'true'
+    steps: [{ name: other, if: "needs.a.outputs.told == ''", run: 'true' }]
 "#;
 
 const ACTION: &str = r#"
@@ -86,11 +89,12 @@ fn the_runner_answers_what_only_it_knows() {
             "Run ./action: success",
             "inner: success",
             "unwanted: skipped",
+            "Complete job: success",
             "other: success",
         ]
     );
     let note = jobs[0]["steps"][7]["note"].as_str().unwrap();
     assert!(note.starts_with("if: fromJSON: ") && !note.contains("token-0123"), "{note}");
     let said = jobs[0]["annotations"]["kept"][0]["message"].as_str().unwrap();
-    assert!(said.contains("`has`"), "{said}");
+    assert!(said.contains("`told`"), "{said}");
 }

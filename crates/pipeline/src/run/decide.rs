@@ -11,9 +11,9 @@ use super::step::{self, Next};
 use super::{
     ATTEMPTS_MAX, CancelCause, Command, Event, Outcome, REQUEST_BYTES_MAX, Refusal, Request, Timer,
 };
-use super::{advance, bounded, evolve, hold, inputs};
+use super::{advance, bounded, evolve, hold, inputs, outputs};
 use crate::plan::{ActionPlan, JOBS_MAX, Job};
-use crate::{Annotation, AnnotationLevel, Annotations, Conclusion, Prepared, StepOutcome, seal};
+use crate::{Conclusion, Prepared, StepOutcome, seal};
 
 /// No address is longer.
 const URL_BYTES_MAX: usize = 2_000;
@@ -285,7 +285,7 @@ impl<'a> Draft<'a> {
         let may_fail =
             planned.is_some_and(|job| step::may_fail(job.continue_on_error.as_ref(), &names));
         let outputs = match planned.filter(|_| job.prepared.is_some()) {
-            Some(planned) => outputs(planned, &names.sealing()),
+            Some(planned) => outputs::outputs(planned, &names.sealing()),
             None => Ok(Default::default()),
         };
         let (outputs, annotations) = outputs.unwrap_or_else(|problem| {
@@ -358,8 +358,11 @@ fn turn(run: &Run, request: &Request, job: &JobRun, at: Timestamp) -> Option<Eve
         }
         return left(run, request, job, frame, action, at);
     }
-    let post = job.posts.last()?;
-    Some(begin(job, step::post(run, request, job, post), true, at))
+    let next = match job.posts.last() {
+        Some(post) => step::post(run, request, job, post),
+        None => Next::Start(outputs::asked(run, request, job)?, None),
+    };
+    Some(begin(job, next, true, at))
 }
 
 fn begin(job: &JobRun, next: Next, post: bool, at: Timestamp) -> Event {
@@ -406,23 +409,4 @@ fn url(job: &Job, names: &Names<'_>) -> Option<String> {
     let text = job.environment.as_ref()?.url.as_ref()?.text(names).ok()?;
     let told = !text.is_empty() && text.len() <= URL_BYTES_MAX;
     (told && !seal::is_sealed(&text, &names.request.seal)).then_some(text)
-}
-
-/// What it gives to other jobs. As the service has it, what may hold a secret does not leave the job,
-/// and that is said.
-fn outputs(
-    job: &Job,
-    names: &Names<'_>,
-) -> Result<(BTreeMap<String, String>, Annotations), String> {
-    let (mut outputs, mut said) = (BTreeMap::new(), Annotations::default());
-    for (name, template) in &job.outputs {
-        let value = template.text(names).map_err(|error| format!("output `{name}`: {error}"))?;
-        let secret = seal::is_sealed(&value, &names.request.seal);
-        if secret {
-            let why = format!("The output `{name}` is left empty: it may hold a secret.");
-            said.add(Annotation::new(AnnotationLevel::Warning, why));
-        }
-        outputs.insert(name.clone(), if secret { String::new() } else { value });
-    }
-    bounded(&outputs, "its outputs").map(|()| (outputs, said))
 }

@@ -10,7 +10,7 @@ use super::frame::{self, Frame};
 use super::state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
 use crate::expr::Value;
 use crate::plan::JobKey;
-use crate::{Conclusion, JOB_MAX};
+use crate::{Conclusion, JOB_MAX, StepAction};
 
 pub(super) fn evolve(mut run: Run, event: &Event) -> Run {
     apply(&mut run, event);
@@ -178,6 +178,7 @@ fn queued(cell: &Cell, group: usize) -> JobRun {
         hold: Default::default(),
         url: None,
         annotations: Default::default(),
+        answers: None,
         started: None,
         ended: None,
         why: None,
@@ -278,6 +279,9 @@ fn step_event(run: &mut Run, event: &Event) {
             let step = begun(run, *id, spec.title.clone(), *at, *post);
             let Some(job) = job(run, *id) else { return };
             job.phase = JobPhase::Running(spec.index);
+            if matches!(spec.action, StepAction::Answer { .. }) {
+                job.answers = Some(spec.index);
+            }
             add_step(job, step, *post);
             job.posts.extend(then.as_deref().cloned());
         }

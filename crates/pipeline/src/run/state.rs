@@ -166,6 +166,8 @@ pub struct JobRun {
     pub url: Option<String>,
     /// What is to be said of it as a whole.
     pub annotations: Annotations,
+    /// The step whose outputs are the answers to [`crate::StepAction::Answer`].
+    pub answers: Option<u32>,
     pub started: Option<Timestamp>,
     pub ended: Option<Timestamp>,
     pub why: Option<String>,

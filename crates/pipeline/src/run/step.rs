@@ -11,7 +11,8 @@ use crate::expr::{Answer, Condition, Lookup, Template};
 use crate::plan::{Action, ActionPlan, Defaults, Step, TIMEOUT_MINUTES_DEFAULT};
 use crate::{StepAction, StepSpec, seal, shell};
 
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(TIMEOUT_MINUTES_DEFAULT as u64 * 60);
+pub(super) const TIMEOUT_DEFAULT: Duration =
+    Duration::from_secs(TIMEOUT_MINUTES_DEFAULT as u64 * 60);
 
 /// What becomes of the next step of a job.
 pub(super) enum Next {

@@ -191,6 +191,7 @@ pub fn script(spec: &StepSpec) -> &str {
         StepAction::RustRestore(spec) | StepAction::RustSave(spec) => &spec.key,
         StepAction::Known { name, .. } => name,
         StepAction::Refuse { why } => why,
+        StepAction::Answer { .. } => "answer",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use grit_pipeline::run::Ending;
 use grit_pipeline::seal::{self, Sealed};
-use grit_pipeline::{AnnotationLevel, Conclusion, StepOutcome, StepSpec};
+use grit_pipeline::{AnnotationLevel, Conclusion, StepAction, StepOutcome, StepSpec};
 use serde_json::{Value, json};
 
 use crate::harness::{World, by_script, ended, job, plan, request, script, step};
@@ -101,6 +101,36 @@ fn a_step_is_skipped_by_what_only_the_runner_knows() {
     assert!(world.run.jobs[0].posts.is_empty(), "nothing was logged in to");
     let asked = world.specs().iter().filter(|spec| spec.condition.is_some()).count();
     assert_eq!(asked, 8, "what is known is not asked");
+}
+
+#[test]
+fn outputs_that_look_into_a_secret_are_asked_for_after_the_last_step() {
+    let outputs = json!([
+        ["has", "${{ secrets.TOKEN != '' }}"],
+        ["word", "${{ secrets.TOKEN || 'none' }}"],
+        ["whole", "${{ secrets.TOKEN }}"],
+    ]);
+    let got =
+        "got ${{ needs.a.outputs.has }} [${{ needs.a.outputs.word }}${{ needs.a.outputs.whole }}]";
+    let mut request = request(plan(&[
+        job("a", json!({"outputs": outputs, "steps": [step("x", json!({}))]})),
+        job("b", json!({"needs": ["a"], "steps": [step(got, json!({}))]})),
+    ]));
+    request.secrets = ["TOKEN".to_owned()].into();
+    let mut world = World::new(request);
+    world.go(|spec| {
+        let mut outcome = by_script(spec);
+        if let StepAction::Answer { texts } = &spec.action {
+            outcome.outputs =
+                texts.iter().map(|(name, text)| (name.clone(), known(text).unwrap())).collect();
+            let mark = Sealed::Kept("1.0".to_owned()).mark("w0rd");
+            assert_eq!(outcome.outputs.insert("word".to_owned(), mark).as_deref(), Some("token-1"));
+        }
+        outcome
+    });
+    assert_eq!(world.scripts(), ["x", "answer", "got true []"]);
+    assert_eq!(world.ending(), Ending::Success);
+    assert_eq!(world.run.views()[0].annotations.kept.len(), 2);
 }
 
 #[test]

@@ -18,6 +18,7 @@ const PURE_DEPENDENCIES: &[&str] = &[
     "indexmap",
     "jiff",
     "quick-xml",
+    "regex",
     "saphyr",
     "serde",
     "serde_json",

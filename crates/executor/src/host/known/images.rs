@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use grit_pipeline::builtin::tags::{About, Metadata, metadata as tags_of};
+use grit_pipeline::builtin::tags::{About, Metadata, SHORT_SHA_LEN, metadata as tags_of};
 use grit_pipeline::{CheckoutPart, Conclusion};
+use grit_types::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Given, Inputs, Stop, docker};
@@ -81,8 +82,14 @@ pub(super) async fn metadata(
         server: at.variable("GITHUB_SERVER_URL").to_owned(),
         description: text(&event["repository"]["description"]),
         default_branch: if default_branch.is_empty() { "main".to_owned() } else { default_branch },
-        base: text(&event["pull_request"]["base"]["ref"]),
+        base: base_of(&event),
         now: at.shared.config.clock.now(),
+        committed: Timestamp::parse_rfc3339(&text(&event["head_commit"]["timestamp"])),
+        short: at
+            .variable("DOCKER_METADATA_SHORT_SHA_LENGTH")
+            .parse()
+            .unwrap_or(SHORT_SHA_LEN)
+            .clamp(SHORT_SHA_LEN, 40),
     };
     let made = tags_of(inputs.0, &about)?;
     if made.tags.is_empty() {
@@ -95,6 +102,13 @@ pub(super) async fn metadata(
     Ok(Conclusion::Exited(0))
 }
 
+/// The branch that a pull request goes into, or that a tag was made from.
+fn base_of(event: &Value) -> String {
+    let base = event["pull_request"]["base"]["ref"].as_str();
+    let base = base.or(event["base_ref"].as_str()).unwrap_or_default();
+    base.trim_start_matches("refs/heads/").to_owned()
+}
+
 fn give(made: &Metadata, inputs: &Inputs<'_>, given: &mut Given) {
     let labels: Vec<String> =
         made.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -104,7 +118,8 @@ fn give(made: &Metadata, inputs: &Inputs<'_>, given: &mut Given) {
     given.output("tags", tags.clone());
     given.output("tag-names", made.tag_names.join(&separator("sep-tags")));
     given.output("labels", labels.join(&separator("sep-labels")));
-    let annotations: Vec<String> = labels.iter().map(|label| format!("manifest:{label}")).collect();
+    let annotations: Vec<String> =
+        made.annotations.iter().map(|(name, value)| format!("manifest:{name}={value}")).collect();
     given.output("annotations", annotations.join(&separator("sep-annotations")));
     let labels: BTreeMap<&String, &String> =
         made.labels.iter().map(|(name, value)| (name, value)).collect();

@@ -149,17 +149,31 @@ fn checkout(with: &BTreeMap<String, String>) -> Builtin {
 
 fn known(name: String, reference: &str, with: &BTreeMap<String, String>) -> Builtin {
     let is_undone = UNDONE.contains(&name.as_str());
+    let is_kept = keeps(&name, with);
     let action = |post| StepAction::Known {
         name: name.clone(),
         reference: reference.to_owned(),
         with: with.clone(),
         post,
     };
-    if !is_undone {
+    if !is_undone && !is_kept {
         return Builtin::Run(action(false));
     }
-    let later = Later { condition: Condition::always(), action: action(true), unless: None };
+    let condition = if is_undone { Condition::always() } else { Condition::success() };
+    let later = Later { condition, action: action(true), unless: None };
     Builtin::RunThen(action(false), Box::new(later))
+}
+
+/// Whether what a package manager fetches is kept after the last step.
+fn keeps(name: &str, with: &BTreeMap<String, String>) -> bool {
+    let given = with.iter().find(|(given, _)| given.eq_ignore_ascii_case("cache"));
+    let cache = given.map(|(_, value)| value.trim()).unwrap_or_default();
+    match name {
+        "actions/setup-go" => !cache.eq_ignore_ascii_case("false"),
+        "actions/setup-dotnet" => cache.eq_ignore_ascii_case("true"),
+        "actions/setup-node" | "actions/setup-python" | "actions/setup-java" => !cache.is_empty(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +228,16 @@ mod tests {
         assert!(
             matches!(login, Builtin::RunThen(_, later) if later.condition.source() == "always()")
         );
+        let keeps = |uses: &str, inputs: &[(&str, &str)]| match builtin(uses, &with(inputs)) {
+            Builtin::RunThen(_, later) => later.condition.source().is_empty(),
+            _ => false,
+        };
+        assert!(keeps("actions/setup-node@v4", &[("cache", "npm")]));
+        assert!(!keeps("actions/setup-node@v4", &[]));
+        assert!(keeps("actions/setup-go@v5", &[]));
+        assert!(!keeps("actions/setup-go@v5", &[("cache", "false")]));
+        assert!(keeps("actions/setup-dotnet@v4", &[("cache", "true")]));
+        assert!(!keeps("ruby/setup-ruby@v1", &[("bundler-cache", "true")]));
         assert!(KNOWN.iter().all(|name| name.to_ascii_lowercase() == *name));
         assert!(UNDONE.iter().all(|name| KNOWN.contains(name)));
     }

@@ -172,7 +172,7 @@ pub(super) async fn save(
 }
 
 /// Why the keys are none. What a key was filled with is known only now.
-fn refused(at: &Attempt, keys: &[String]) -> Option<String> {
+pub(super) fn refused(at: &Attempt, keys: &[String]) -> Option<String> {
     let masks = at.job.masks();
     let refuse = |key: &String| {
         if masks.apply(key.as_bytes()) != key.as_bytes() {

@@ -4,6 +4,7 @@
 //! None of them installs another version than is asked for, and none says that something was
 //! published that was not.
 
+mod cached;
 mod docker;
 mod images;
 mod java;
@@ -21,7 +22,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use grit_pipeline::builtin::version::Tool;
-use grit_pipeline::{Conclusion, RunnerError};
+use grit_pipeline::{Conclusion, Measured, RunnerError};
 
 use super::blocking;
 use super::folder::read_bounded;
@@ -39,6 +40,7 @@ pub(super) struct Given {
     pub path: Vec<String>,
     /// For what tidies up after it.
     pub state: BTreeMap<String, String>,
+    pub measured: Measured,
 }
 
 impl Given {
@@ -81,15 +83,38 @@ pub(super) async fn run(
 ) -> Result<Conclusion, RunnerError> {
     let inputs = Inputs(with);
     let done = if post {
-        docker::post(at, name, &inputs).await
+        afterwards(at, name, &inputs).await
     } else {
-        perform(at, name, reference, &inputs, given).await
+        main(at, name, reference, &inputs, given).await
     };
     match done {
         Ok(conclusion) => Ok(conclusion),
         Err(Stop::Refused(why)) => Ok(Conclusion::Unable(why)),
         Err(Stop::Runner(error)) => Err(error),
     }
+}
+
+async fn afterwards(at: &Attempt, name: &str, inputs: &Inputs<'_>) -> Result<Conclusion, Stop> {
+    match name {
+        "docker/login-action" | "docker/setup-buildx-action" => {
+            docker::post(at, name, inputs).await
+        }
+        _ => cached::save(at).await.map(|()| Conclusion::Exited(0)),
+    }
+}
+
+async fn main(
+    at: &Attempt,
+    name: &str,
+    reference: &str,
+    inputs: &Inputs<'_>,
+    given: &mut Given,
+) -> Result<Conclusion, Stop> {
+    let conclusion = perform(at, name, reference, inputs, given).await?;
+    if conclusion == Conclusion::Exited(0) {
+        cached::restore(at, name, inputs, given).await?;
+    }
+    Ok(conclusion)
 }
 
 async fn perform(

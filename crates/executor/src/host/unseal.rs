@@ -100,7 +100,7 @@ pub(super) fn texts(action: &mut StepAction) -> Vec<&mut String> {
 
 /// As GitHub has it: the SHA-256 of the SHA-256 of each file, in the order of their paths; empty
 /// where no file is matched.
-fn hash_files(workspace: &Path, patterns: &[String]) -> io::Result<String> {
+pub(super) fn hash_files(workspace: &Path, patterns: &[String]) -> io::Result<String> {
     let (mut whole, mut found, mut looked_at) = (Sha256::new(), false, 0_usize);
     let mut stack = vec![String::new()];
     while let Some(path) = stack.pop() {

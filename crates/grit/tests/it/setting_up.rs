@@ -5,17 +5,17 @@ use std::path::Path;
 
 use crate::env::{Env, GRIT, Out};
 
-const WORKFLOW: &str = ".github/workflows/ci.yml";
+pub const WORKFLOW: &str = ".github/workflows/ci.yml";
 
 /// A program on the path of a test's own.
-fn program(env: &Env, path: &str, script: &str) {
+pub fn program(env: &Env, path: &str, script: &str) {
     let file = env.path(path);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-fn workflow(steps: &str) -> String {
+pub fn workflow(steps: &str) -> String {
     format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}")
 }
 
@@ -28,7 +28,7 @@ fn run(env: &Env, name: &str, steps: &str, files: &[(&str, &str)]) -> Out {
     run_in(env, &repository)
 }
 
-fn run_in(env: &Env, repository: &Path) -> Out {
+pub fn run_in(env: &Env, repository: &Path) -> Out {
     let path = format!("{}:{}", env.path("bin").display(), std::env::var("PATH").unwrap());
     let mut command = env.command(GRIT, repository);
     command.args(["run", "--logs"]).arg(env.path("logs")).env("PATH", path);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use grit_pipeline::builtin::version::Version;
 use tokio::io::AsyncReadExt;
 
+use crate::host::environment::Variables;
 use crate::host::step::Attempt;
 
 /// A program that does not tell its version by then is none.
@@ -13,12 +14,32 @@ const OUTPUT_BYTES_MAX: u64 = 256 << 10;
 
 /// What the program says, with the step's variables: both streams, where it succeeds.
 pub(super) async fn said(at: &Attempt, program: &Path, args: &[&str]) -> Option<String> {
+    let (out, err) = both(at, program, args, &at.variables).await?;
+    Some(out + &err)
+}
+
+/// What it answers, with variables of its own: the standard output, where it succeeds.
+pub(super) async fn heard(
+    at: &Attempt,
+    program: &Path,
+    args: &[&str],
+    variables: &Variables,
+) -> Option<String> {
+    both(at, program, args, variables).await.map(|(out, _)| out)
+}
+
+async fn both(
+    at: &Attempt,
+    program: &Path,
+    args: &[&str],
+    variables: &Variables,
+) -> Option<(String, String)> {
     let mut command = tokio::process::Command::new(program);
     command
         .args(args)
         .current_dir(at.job.folder.workspace())
         .env_clear()
-        .envs(&at.variables)
+        .envs(variables)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -32,8 +53,8 @@ pub(super) async fn said(at: &Attempt, program: &Path, args: &[&str]) -> Option<
         let both = tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err));
         both.0.and(both.1).ok()?;
         let status = child.wait().await.ok()?;
-        out.extend(err);
-        status.success().then(|| String::from_utf8_lossy(&out).into_owned())
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        status.success().then(|| (text(&out), text(&err)))
     };
     tokio::time::timeout(TIME_MAX, read).await.ok().flatten()
 }

@@ -9,7 +9,7 @@ use grit_pipeline::builtin::file::asked_in;
 use grit_pipeline::builtin::version::{Asked, Tool, Version};
 
 use super::places::{Found, Places, arch, is_program, is_shared, tool_caches};
-use super::{Given, Inputs, Stop, probe};
+use super::{Given, Inputs, Stop, cached, probe};
 use crate::host::blocking;
 use crate::host::environment::find_program;
 use crate::host::step::Attempt;
@@ -58,6 +58,12 @@ const RUBY: Setup = Setup {
     companions: &["ruby", "gem", "bundle", "bundler", "irb", "rake", "erb", "rdoc", "ri"],
 };
 
+/// `bundler-cache`: the gems of the folder, installed below it.
+const BUNDLE: &str = "cd \"$1\"
+bundle config set --local path vendor/bundle
+if [ \"$2\" = true ]; then bundle config set --local deployment true; fi
+bundle install --jobs 4";
+
 /// Actions for one program, and the input that asks for its version.
 const OTHERS: &[(&str, &str, &str)] = &[
     ("pnpm/action-setup", "pnpm", "version"),
@@ -97,6 +103,7 @@ pub(super) async fn run(
         }
         Tool::Ruby => {
             given.output(setup.output, found.home.display().to_string());
+            given.output("ruby-version", version.clone());
             ruby(at, inputs, given).await?;
         }
         _ => {
@@ -321,16 +328,66 @@ async fn ruby(at: &Attempt, inputs: &Inputs<'_>, given: &Given) -> Result<(), St
     if !inputs.is_on("bundler-cache") {
         return Ok(());
     }
+    let folder = inputs.or("working-directory", ".").trim_end_matches('/').to_owned();
+    let Some(gems) = gems(at, inputs, given, &folder).await? else {
+        let text = "There is no Gemfile: `bundle install` is not done, and nothing is kept.";
+        return Ok(at.say(text).await?);
+    };
+    let restored = cached::take(at, &gems.wanted).await?;
     let path = given.path.iter().fold(String::new(), |path, folder| path + folder + ":");
     let path = path + at.variable("PATH");
-    let folder = inputs.or("working-directory", ".").to_owned();
-    let script =
-        "cd \"$1\" && bundle config set --local path vendor/bundle && bundle install --jobs 4";
-    let words = ["sh", "-e", "-c", script, "sh", &folder].map(str::to_owned).to_vec();
-    match at.execute(words, &[("PATH", path)]).await? {
-        Conclusion::Exited(0) => Ok(()),
-        _ => Err("`bundle install` failed".to_owned().into()),
+    let words = ["sh", "-e", "-c", BUNDLE, "sh", &folder, gems.deployment];
+    match at.execute(words.map(str::to_owned).to_vec(), &[("PATH", path)]).await? {
+        Conclusion::Exited(0) => {}
+        _ => return Err("`bundle install` failed".to_owned().into()),
     }
+    if restored.matched.as_ref() != Some(&gems.wanted.key) {
+        cached::keep(at, &gems.wanted.key, &gems.wanted.paths).await?;
+    }
+    Ok(())
+}
+
+/// Where gems go and by which key they are kept.
+struct Gems {
+    wanted: cached::Wanted,
+    /// `true`: what the lock file says, and nothing else.
+    deployment: &'static str,
+}
+
+async fn gems(
+    at: &Attempt,
+    inputs: &Inputs<'_>,
+    given: &Given,
+    folder: &str,
+) -> Result<Option<Gems>, Stop> {
+    let mut files = vec![("Gemfile".to_owned(), "Gemfile.lock".to_owned())];
+    files.push(("gems.rb".to_owned(), "gems.locked".to_owned()));
+    let named = at.variable("BUNDLE_GEMFILE");
+    if !named.is_empty() {
+        files = vec![(named.to_owned(), format!("{named}.lock"))];
+    }
+    let below =
+        |name: &str| if folder == "." { name.to_owned() } else { format!("{folder}/{name}") };
+    let mut found = None;
+    for (gemfile, lock) in files {
+        if cached::hashed(at, vec![below(&gemfile)]).await?.is_some() {
+            found = Some((gemfile, lock));
+            break;
+        }
+    }
+    let Some((gemfile, lock)) = found else { return Ok(None) };
+    let hash = cached::hashed(at, vec![below(&lock)]).await?;
+    let version = given.outputs.get("ruby-version").cloned().unwrap_or_default();
+    let prefix = format!(
+        "setup-ruby-bundler-cache-v6-{}-{}-ruby-{version}-wd-{folder}-{}-{gemfile}",
+        cached::os(at),
+        arch(),
+        inputs.or("cache-version", "0")
+    );
+    let deployment = if hash.is_some() { "true" } else { "false" };
+    let (paths, restore_keys) = (vec![below("vendor/bundle")], vec![prefix.clone()]);
+    let key = format!("{prefix}-{}", hash.unwrap_or_default());
+    Ok(Some(Gems { wanted: cached::Wanted { paths, key, restore_keys }, deployment }))
 }
 
 /// .NET has its versions side by side, and one program for all.

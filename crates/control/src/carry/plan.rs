@@ -8,17 +8,22 @@ use grit_pipeline::run::{
     Command as RunCommand, Foreign, Refusal as RunRefusal, Request, SLOTS_DEFAULT, Selection,
     Setting, TOKEN,
 };
+use grit_pipeline::schedule::Past;
 use grit_pipeline::trigger::{Occurrence, starts};
 use grit_types::{Actor, Principal, RunId, Timestamp, chain};
 
 use super::Carry;
 use super::payload;
 use crate::aggregate::{Command, Refusal};
+use crate::measured;
 use crate::pipelines::{self, Found};
 use crate::ports::{RepoId, RepoSettings, SourceError};
-use crate::project::COMMITS;
+use crate::project::{COMMITS, RUNS};
 use crate::repo::{self, RunRecord, Trigger};
-use crate::view::CommitView;
+use crate::view::{CommitView, RunView};
+
+/// So many runs say which job is to start first.
+const RUNS_MAX: usize = 50;
 
 impl Carry {
     pub(super) async fn repo(&self, effect: repo::Effect) -> Command {
@@ -63,12 +68,14 @@ impl Carry {
         };
         let ground = self.until_done("reading pipelines", attempt).await;
         let known = self.known(at, build).await;
+        let runs = self.runs(at).await;
         let mut records = Vec::new();
         for plan in build.triggered(&ground)? {
             if known.contains(&plan.name) {
                 continue;
             }
-            let request = Arc::new(self.request(at, build, &ground, plan));
+            let past = measured::past(&runs, &plan.name);
+            let request = Arc::new(self.request(at, build, &ground, (plan, past)));
             records.push(RunRecord {
                 run: request.run,
                 name: request.plan.name.clone(),
@@ -109,7 +116,26 @@ impl Carry {
         runs.into_values().map(|record| record.name).collect()
     }
 
-    fn request(&self, at: &RepoId, build: &Build, ground: &Ground, plan: Plan) -> Request {
+    /// The newest runs of the repository.
+    async fn runs(&self, at: &RepoId) -> Vec<RunView> {
+        let query = RowQuery {
+            table: RUNS.to_owned(),
+            tenant: Some(at.tenant.clone()),
+            scope: Some(at.repo.to_string()),
+            limit: RUNS_MAX,
+            ..RowQuery::default()
+        };
+        let rows = self.until_done("reading runs", || self.ports.journal.rows(&query)).await;
+        rows.into_iter().filter_map(|row| serde_json::from_value(row.body).ok()).collect()
+    }
+
+    fn request(
+        &self,
+        at: &RepoId,
+        build: &Build,
+        ground: &Ground,
+        (plan, past): (Plan, BTreeMap<String, Past>),
+    ) -> Request {
         let trigger = &build.trigger;
         let seed = format!("{}/{}", trigger.id, plan.file);
         let run = trigger.run.unwrap_or_else(|| RunId::derived(build.at, seed.as_bytes()));
@@ -145,6 +171,7 @@ impl Carry {
                 grouped: true,
                 depth: trigger.depth,
                 aside: build.aside,
+                past,
                 ..Setting::default()
             },
         }

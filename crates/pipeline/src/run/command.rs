@@ -9,6 +9,7 @@ use crate::concurrency::Word;
 use crate::expr::Value;
 use crate::plan::{EnvironmentSpec, JobKey, Permissions, Plan};
 use crate::runners::RunnerRule;
+use crate::schedule::Past;
 use crate::{Prepared, StepOutcome};
 
 /// How many jobs of a run are worked on at once, where nothing else is said.
@@ -101,6 +102,8 @@ pub struct Setting {
     pub grouped: bool,
     /// How often the run was begun before, as another run.
     pub reruns: u32,
+    /// What jobs of these names came to before: it says which of the ready ones start first.
+    pub past: BTreeMap<String, Past>,
     /// Jobs that count as done, with what they gave.
     pub done: BTreeMap<JobKey, BTreeMap<String, String>>,
     /// It is not what its commit is built by: nothing is deployed for it.

@@ -1,8 +1,37 @@
+use std::collections::BTreeMap;
+
 use grit_pipeline::run::{Command, Effect, Ending, Event, Foreign, Refusal, Timer};
+use grit_pipeline::schedule::Past;
 use grit_pipeline::{Conclusion, StepAction};
 use serde_json::json;
 
 use crate::harness::{World, by_script, ended, job, plan, request, script, step};
+
+#[test]
+fn ready_jobs_start_in_the_order_that_their_past_says() {
+    let past = |runs, failed, median_millis| Past { runs, failed, median_millis };
+    let jobs: Vec<_> = ["new", "short", "long", "frail"]
+        .map(|name| job(name, json!({"steps": [step("true", json!({}))]})))
+        .into();
+    let mut request = request(plan(&jobs));
+    request.slots = 1;
+    request.setting.past = BTreeMap::from([
+        ("short".to_owned(), past(10, 0, 1_000)),
+        ("long".to_owned(), past(10, 0, 60_000)),
+        ("frail".to_owned(), past(10, 4, 10)),
+    ]);
+    let mut world = World::new(request);
+    world.play();
+    let started: Vec<String> = world
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::JobStarted { job, .. } => Some(world.run.job(*job)?.cell.name.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(started, ["frail", "long", "short", "new"]);
+}
 
 #[test]
 fn a_failure_skips_what_needs_it_and_what_needs_that() {

@@ -69,6 +69,24 @@ pub const TOOLS: &[Tool] = &[
         why: "serves that remote",
     },
     Tool {
+        name: "node",
+        probe: &["--version"],
+        source: Source::Debian("nodejs"),
+        why: "runs actions and hooks that are written for it",
+    },
+    Tool {
+        name: "pip",
+        probe: &["download", "--quiet", "--no-deps", "--dest", "target/pip", "codespell==2.3.0"],
+        source: Source::Typed("pip config set global.index-url URL   # of a registry that answers"),
+        why: "installs hooks from the registry of Python's packages",
+    },
+    Tool {
+        name: "npm",
+        probe: &["view", "prettier@3.1.0", "version"],
+        source: Source::Typed("npm config set registry URL   # of a registry that answers"),
+        why: "installs hooks from the registry of Node's packages",
+    },
+    Tool {
         name: "strace",
         probe: &["-V"],
         source: Source::Debian("strace"),

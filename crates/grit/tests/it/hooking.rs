@@ -1,6 +1,7 @@
 //! `grit run --hook`: the hooks of `.pre-commit-config.yaml`, on what is staged.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use insta::assert_snapshot;
 use rustix::process::Signal;
@@ -225,4 +226,116 @@ fn hooks_are_skipped_chosen_and_ended_as_asked() {
     let out = running.end(Signal::INT).expect_code(130);
     assert!(out.stdout.starts_with("One"), "{out:?}");
     assert_eq!(env.processes(), []);
+}
+
+/// A command that reaches the registries of packages as this machine does: what its user has set up
+/// for that lies in a home that a test does not have.
+fn as_configured(command: &mut Command) -> &mut Command {
+    let is_meant = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        let of_tools = ["pip_", "npm_config_", "pyenv_"];
+        let of_network = ["ssl_cert_file", "ssl_cert_dir", "node_extra_ca_certs"];
+        of_tools.iter().any(|prefix| name.starts_with(prefix))
+            || name.ends_with("_proxy")
+            || of_network.contains(&name.as_str())
+    };
+    command.envs(std::env::vars().filter(|(name, _)| is_meant(name)));
+    let home = PathBuf::from(std::env::var("HOME").unwrap_or_default());
+    for (name, files) in [
+        ("PIP_CONFIG_FILE", &[".config/pip/pip.conf", ".pip/pip.conf"][..]),
+        ("NPM_CONFIG_USERCONFIG", &[".npmrc"]),
+    ] {
+        let file = files.iter().map(|file| home.join(file)).find(|file| file.is_file());
+        if std::env::var_os(name).is_none() {
+            command.envs(file.map(|file| (name, file)));
+        }
+    }
+    command
+}
+
+/// Their repositories cannot be had, and the packages that they are published as can.
+fn from_registry(
+    repository: &str,
+    rev: &str,
+    hook: &str,
+    files: &[(&str, &str)],
+) -> (Env, PathBuf) {
+    let env = Env::new();
+    let config = format!(
+        "repos:\n- repo: https://git.example.invalid/{repository}\n  rev: {rev}\n  hooks: [{{ id: {hook} }}]\n"
+    );
+    let all: Vec<(&str, &str)> =
+        std::iter::once((CONFIG, &*config)).chain(files.iter().copied()).collect();
+    let folder = env.repository("repo", &all);
+    env.git(&folder, &["config", "grit.hookNetwork", "false"]);
+    (env, folder)
+}
+
+fn all_files(env: &Env, folder: &Path) -> Out {
+    let mut command = env.command(GRIT, folder);
+    env.run(as_configured(command.args(["run", "--hook", "pre-commit", "--all-files"])))
+}
+
+mod needs_pip {
+    use super::*;
+
+    #[test]
+    fn hooks_of_python_come_from_their_registry_at_the_same_version() {
+        let files = [("a.txt", "recieve\n"), ("b.txt", "receive\n")];
+        let (env, folder) =
+            from_registry("codespell-project/codespell", "v2.3.0", "codespell", &files);
+        let out = all_files(&env, &folder).expect_code(1);
+        assert!(out.stdout.contains("a.txt:1: recieve ==> receive"), "{out:?}");
+        assert!(!out.stdout.contains("b.txt"), "{out:?}");
+        let programs = env.run(
+            env.command("sh", &folder)
+                .args(["-c", "$(find .git/grit/hooks/env -path '*/bin/codespell') --version"]),
+        );
+        assert_eq!(programs.expect_code(0).stdout.trim(), "2.3.0");
+        write(&folder, "a.txt", "receive\n");
+        env.git(&folder, &["add", "a.txt"]);
+        // What was installed is there: nobody is asked again.
+        env.grit(&folder, &["run", "--hook", "pre-commit", "--all-files"]).expect_code(0);
+    }
+
+    #[test]
+    fn a_registry_that_is_configured_is_the_one_that_is_asked() {
+        let (env, folder) =
+            from_registry("adrienverge/yamllint", "v1.35.1", "yamllint", &[("a.yaml", "a: 1\n")]);
+        let mut command = env.command(GRIT, &folder);
+        command.args(["run", "--hook", "pre-commit", "--all-files"]);
+        command.env("PIP_INDEX_URL", "http://127.0.0.1:9/simple").env("PIP_RETRIES", "0");
+        let out = env.run(command.env("PIP_NO_CACHE_DIR", "1")).expect_code(2);
+        assert!(out.stderr.contains("cannot be installed"), "{out:?}");
+    }
+}
+
+mod needs_npm {
+    use super::*;
+
+    #[test]
+    fn hooks_of_node_come_from_their_registry_at_the_same_version() {
+        let files = [("a.json", "{\"a\":1}\n"), ("b.bin", "\u{0}")];
+        let (env, folder) =
+            from_registry("pre-commit/mirrors-prettier", "v3.1.0", "prettier", &files);
+        let out = all_files(&env, &folder).expect_code(1);
+        assert!(out.stdout.contains("- files were modified by this hook"), "{out:?}");
+        assert_eq!(read(&folder, "a.json"), "{ \"a\": 1 }\n");
+        env.git(&folder, &["add", "a.json"]);
+        env.grit(&folder, &["run", "--hook", "pre-commit", "--all-files"]).expect_code(0);
+    }
+
+    #[test]
+    fn a_registry_that_is_configured_is_the_one_that_is_asked() {
+        let (env, folder) =
+            from_registry("pre-commit/mirrors-prettier", "v3.1.0", "prettier", &[("a.json", "1")]);
+        let mut command = env.command(GRIT, &folder);
+        command.args(["run", "--hook", "pre-commit", "--all-files"]);
+        command
+            .env("npm_config_registry", "http://127.0.0.1:9/")
+            .env("npm_config_fetch_retries", "0");
+        let out = env.run(&mut command).expect_code(2);
+        assert!(out.stderr.contains("cannot be installed"), "{out:?}");
+        assert!(out.stderr.contains("ECONNREFUSED"), "{out:?}");
+    }
 }

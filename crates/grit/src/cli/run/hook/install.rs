@@ -287,7 +287,7 @@ fn rust(hook: &Hook, place: &Place, folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// What a command says; its last words where it fails.
+/// What a command says; its first and last words where it fails.
 fn said(command: &mut Command) -> Result<String, String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
@@ -295,6 +295,10 @@ fn said(command: &mut Command) -> Result<String, String> {
         return Ok(text(&output.stdout));
     }
     let (err, out) = (text(&output.stderr), text(&output.stdout));
-    let last: Vec<&str> = err.lines().chain(out.lines()).rev().take(5).collect();
-    Err(last.into_iter().rev().collect::<Vec<_>>().join("\n"))
+    let lines: Vec<&str> = err.lines().chain(out.lines()).collect();
+    let telling = match lines.len() {
+        0..=8 => lines,
+        all => [&lines[..4], &["…"], &lines[all - 4..]].concat(),
+    };
+    Err(telling.join("\n"))
 }

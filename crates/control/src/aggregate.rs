@@ -117,7 +117,7 @@ impl State {
             (Self::Run(state), Command::Run(command)) => {
                 let (state, events) =
                     outcome::<Runs>(state, command, context, Effect::Run).map_err(Refusal::Run)?;
-                let rows = if events.is_empty() { vec![] } else { project::run(&state) };
+                let rows = if events.is_empty() { vec![] } else { project::run(&state, &events) };
                 Ok(Decision { state: Self::Run(state), events, rows })
             }
             (Self::Slot(state), Command::Slot(command)) => {

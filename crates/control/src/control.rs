@@ -426,7 +426,7 @@ impl Control {
         Ok(self.views(&query).await?.pop())
     }
 
-    fn query(&self, table: &str, scope: Option<String>, limit: usize) -> RowQuery {
+    pub(crate) fn query(&self, table: &str, scope: Option<String>, limit: usize) -> RowQuery {
         RowQuery {
             table: table.to_owned(),
             tenant: Some(self.tenant.clone()),
@@ -436,7 +436,10 @@ impl Control {
         }
     }
 
-    async fn views<T: DeserializeOwned>(&self, query: &RowQuery) -> Result<Vec<T>, ControlError> {
+    pub(crate) async fn views<T: DeserializeOwned>(
+        &self,
+        query: &RowQuery,
+    ) -> Result<Vec<T>, ControlError> {
         let rows = self.journal.rows(query).await?;
         let view = |row: grit_ledger::Row| match serde_json::from_value(row.body) {
             Ok(view) => Some(view),

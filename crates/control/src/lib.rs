@@ -17,6 +17,7 @@ mod ask;
 mod carry;
 mod control;
 mod follow;
+mod measured;
 pub mod pipelines;
 pub mod ports;
 pub mod project;

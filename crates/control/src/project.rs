@@ -7,6 +7,7 @@ use grit_types::Tenant;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::measured;
 use crate::repo;
 use crate::view::{CommitView, DeploymentView, RunView, SlotView};
 
@@ -16,6 +17,8 @@ pub const DEPLOYMENTS: &str = "deployments";
 pub const SLOTS: &str = "slots";
 /// Runs, one row each.
 pub const RUNS: &str = "runs";
+/// Reports of tests, one row for each step that read some.
+pub const TESTS: &str = "tests";
 /// Commits, one row each.
 pub const COMMITS: &str = "commits";
 
@@ -51,10 +54,12 @@ fn deployment(slot: &Slot, deployment: &grit_rollout::slot::Deployment, scope: &
     }
 }
 
-/// The row of a run.
-pub(crate) fn run(state: &Run) -> Vec<Row> {
+/// The row of a run, and what these events of it measured.
+pub(crate) fn run<E>(state: &Run, events: &[(String, Value, E)]) -> Vec<Row> {
     let Some(view) = RunView::new(state) else { return vec![] };
-    vec![Row {
+    let told = events.iter().map(|(kind, data, _)| (kind.as_str(), data));
+    let mut rows = measured::rows(state, told);
+    rows.push(Row {
         table: RUNS.to_owned(),
         key: view.id.to_string(),
         tenant: view.tenant_id.clone(),
@@ -62,7 +67,8 @@ pub(crate) fn run(state: &Run) -> Vec<Row> {
         status: view.status.clone(),
         order: view.started_at.millis(),
         body: body(&view),
-    }]
+    });
+    rows
 }
 
 /// The rows of the commits that events are about.
@@ -106,6 +112,6 @@ fn named(data: &Value) -> Vec<&str> {
 }
 
 /// A view is plain data: it always serialises.
-fn body(view: &impl Serialize) -> Value {
+pub(crate) fn body(view: &impl Serialize) -> Value {
     serde_json::to_value(view).expect("a view is plain data")
 }

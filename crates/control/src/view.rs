@@ -1,5 +1,7 @@
 //! What pages, the API and the command line show: plain data, in camelCase JSON.
 
+use grit_pipeline::Tests;
+use grit_pipeline::plan::JobKey;
 use grit_pipeline::run::{self, JobView, Run};
 use grit_rollout::slot::{Act, Deployment, GateState, Phase, Slot, Stage, Status, Trigger, Why};
 use grit_rollout::{Gate, InstanceState};
@@ -113,6 +115,21 @@ pub struct InstanceView {
 pub struct CommitView {
     pub commit: CommitId,
     pub state: Commit,
+}
+
+/// The results of tests that a step of a run reported.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TestsView {
+    pub run: RunId,
+    pub workflow: String,
+    pub commit: CommitId,
+    pub ref_name: Option<RefName>,
+    pub job: JobKey,
+    pub job_name: String,
+    pub step: String,
+    pub at: Timestamp,
+    pub tests: Tests,
 }
 
 /// A run.

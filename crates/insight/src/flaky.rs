@@ -25,7 +25,7 @@ pub struct Seen {
 }
 
 /// What is known of a test's steadiness.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Steadiness {
     pub test: String,
     pub results: usize,
@@ -46,6 +46,14 @@ pub struct Quarantined {
     pub test: String,
     pub until: Timestamp,
     pub reason: String,
+}
+
+/// Whose failures a repository tolerates: what its file says, see [`Quarantine::FILE`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quarantine {
+    pub v: u64,
+    pub tests: Vec<Quarantined>,
 }
 
 /// Each test's steadiness, the least steady first; results in any order.
@@ -79,6 +87,30 @@ fn of_test(test: &str, mut seen: Vec<&Seen>) -> Steadiness {
         results >= RESULTS_MIN && flips > 2 && flips * 100 >= (results - 1) * FLIPS_MIN_PERCENT;
     let is_flaky = both_ways > 0 || retried > 0 || often;
     Steadiness { test: test.to_owned(), results, failures, both_ways, retried, flips, is_flaky }
+}
+
+impl Quarantine {
+    /// From the root of the working tree.
+    pub const FILE: &str = ".grit/quarantine.json";
+    /// Of the file that this Grit writes.
+    pub const VERSION: u64 = 1;
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// For people: it is none, or a newer Grit's.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let held: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        match held.v > Self::VERSION {
+            true => Err("it is of a newer version".to_owned()),
+            false => Ok(held),
+        }
+    }
+
+    /// Whether failures of the test are tolerated now.
+    pub fn covers(&self, test: &str, now: Timestamp) -> bool {
+        self.tests.iter().any(|held| held.covers(test, now))
+    }
 }
 
 impl Quarantined {
@@ -132,6 +164,17 @@ mod tests {
             held.covers("t", day(13)) && !held.covers("t", day(14)) && !held.covers("u", day(1))
         );
         assert!(Quarantined::new("t", day(0), day(365), "").is_err());
+    }
+
+    #[test]
+    fn what_is_in_quarantine_is_read_and_ends() {
+        let day = |days: i64| Timestamp::from_millis(days * 86_400_000);
+        let held = Quarantined::new("t", day(0), day(2), "slow").unwrap();
+        let text = serde_json::to_string(&Quarantine { v: 1, tests: vec![held] }).unwrap();
+        let read = Quarantine::parse(&text).unwrap();
+        assert!(read.covers("t", day(1)) && !read.covers("t", day(2)) && !read.covers("u", day(1)));
+        assert!(Quarantine::parse(&text.replace("\"v\":1", "\"v\":2")).is_err());
+        assert!(Quarantine::parse("[]").is_err());
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! How long pipelines take and how often they succeed: by workflow, job and step.
+//! How long pipelines take and how often they succeed: by workflow, job, step and test.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 /// Kind of the event that sums a run up.
 const RUN_SUMMARY: &str = "run.summary";
 
-/// A workflow, a job of one, or a step of a job, over several runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A workflow, a job of one, a step of a job, or a test that a step reported, over several runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     pub workflow: String,
     pub job: Option<String>,
     pub step: Option<String>,
+    #[serde(default)]
+    pub test: Option<String>,
     /// Those that succeeded or failed; what was skipped or cancelled is neither.
     pub runs: usize,
     pub failed: usize,
@@ -54,6 +56,56 @@ struct Step {
     state: String,
     started: Timestamp,
     ended: Option<Timestamp>,
+}
+
+/// One result of a test, and where it was reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestRun<'a> {
+    pub workflow: &'a str,
+    pub job: &'a str,
+    pub step: &'a str,
+    pub test: &'a str,
+    pub passed: bool,
+    pub millis: u64,
+}
+
+/// What one job came to in the runs that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Past {
+    pub runs: usize,
+    pub failed: usize,
+    pub median_millis: u64,
+}
+
+/// What each of these names came to, from whether it passed and how long it took.
+pub fn pasts<'a>(
+    results: impl IntoIterator<Item = (&'a str, bool, u64)>,
+) -> BTreeMap<&'a str, Past> {
+    let mut seen: BTreeMap<&str, Vec<(bool, u64)>> = BTreeMap::new();
+    for (name, passed, millis) in results {
+        seen.entry(name).or_default().push((passed, millis));
+    }
+    let past = |results: Vec<(bool, u64)>| {
+        let part = part((String::new(), None, None), &results);
+        Past { runs: part.runs, failed: part.failed, median_millis: part.median_millis }
+    };
+    seen.into_iter().map(|(name, results)| (name, past(results))).collect()
+}
+
+/// What the results of tests come to, each test by itself.
+pub fn of_tests<'a>(results: impl IntoIterator<Item = TestRun<'a>>) -> Vec<Part> {
+    let mut seen: BTreeMap<_, Vec<(bool, u64)>> = BTreeMap::new();
+    for one in results {
+        let key = (one.workflow, one.job, one.step, one.test);
+        seen.entry(key).or_default().push((one.passed, one.millis));
+    }
+    let owned = |text: &str| Some(text.to_owned());
+    seen.into_iter()
+        .map(|((workflow, job, step, test), results)| Part {
+            test: owned(test),
+            ..part((workflow.to_owned(), owned(job), owned(step)), &results)
+        })
+        .collect()
 }
 
 type Key = (String, Option<String>, Option<String>);
@@ -104,6 +156,7 @@ fn part((workflow, job, step): Key, results: &[(bool, u64)]) -> Part {
         workflow,
         job,
         step,
+        test: None,
         runs,
         failed,
         success: share.and_then(|share| u32::try_from(share).ok()),
@@ -142,6 +195,33 @@ mod tests {
                 {"title": "Run x", "state": job, "started": at(1_000), "ended": at(1_005)},
             ]}],
         }))
+    }
+
+    #[test]
+    fn tests_are_counted_where_they_are_reported() {
+        let result = |step, test, passed, millis| TestRun {
+            workflow: "CI",
+            job: "a",
+            step,
+            test,
+            passed,
+            millis,
+        };
+        let parts = of_tests([
+            result("unit", "t", true, 10),
+            result("unit", "t", false, 30),
+            result("unit", "s", true, 5),
+            result("slow", "t", true, 90),
+        ]);
+        let told: Vec<_> = parts
+            .iter()
+            .map(|it| (it.step.as_deref().unwrap(), it.test.as_deref().unwrap(), it.success))
+            .collect();
+        assert_eq!(
+            told,
+            [("slow", "t", Some(10_000)), ("unit", "s", Some(10_000)), ("unit", "t", Some(5_000))]
+        );
+        assert_eq!((parts[2].runs, parts[2].failed, parts[2].median_millis), (2, 1, 10));
     }
 
     #[test]

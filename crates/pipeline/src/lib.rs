@@ -12,6 +12,7 @@
 //! - [`runners`]: which label of `runs-on` is served by what.
 //! - [`seal`]: what a step is given that its planner does not know.
 //! - [`Annotation`]: what steps say about places in files.
+//! - [`Measured`]: what the reports say that a step read.
 //! - [`Runner`]: what executes steps, from whoever has processes.
 //!
 //! Nothing here reads files, clocks or the environment, and no step is executed here. Text
@@ -31,6 +32,7 @@ pub mod concurrency;
 mod container;
 pub mod expr;
 pub mod keep;
+mod measured;
 pub mod plan;
 mod port;
 pub mod run;
@@ -44,4 +46,5 @@ pub mod trigger;
 
 pub use annotation::{Annotation, AnnotationLevel, Annotations, JOB_MAX, STEP_LEVEL_MAX};
 pub use container::{ActionImage, ContainerSpec, Containers, PreparedContainers, PreparedService};
+pub use measured::{Covered, Measured, TESTS_MAX, TestCounts, TestOutcome, TestResult, Tests};
 pub use port::*;

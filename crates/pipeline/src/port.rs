@@ -237,6 +237,9 @@ pub struct StepOutcome {
     /// How long its summary is, in bytes; 0: it wrote none.
     #[serde(default)]
     pub summary_bytes: u64,
+    /// What the reports say that it read, masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Box<crate::Measured>>,
     /// What [`StepAction::Load`] found.
     #[serde(default)]
     pub action: Option<Box<crate::plan::ActionPlan>>,
@@ -254,6 +257,7 @@ impl StepOutcome {
             state: BTreeMap::new(),
             annotations: crate::Annotations::default(),
             summary_bytes: 0,
+            measured: None,
             action: None,
         }
     }

@@ -147,6 +147,8 @@ impl Step {
         outcome.env.extend(made.given.env);
         outcome.path.extend(made.given.path);
         outcome.state.extend(made.given.state);
+        let measured = made.given.measured;
+        outcome.measured = (!measured.is_empty()).then(|| Box::new(measured));
         outcome.action = made.action;
         outcome.duration = self.shared.config.clock.now().since(begun);
         let (of, index) = (job.clone(), self.spec.index);

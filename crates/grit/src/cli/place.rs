@@ -61,6 +61,11 @@ impl Place {
         }
     }
 
+    /// Whether a server is asked for by its address.
+    pub fn names_server(&self) -> bool {
+        self.server.is_some()
+    }
+
     /// The control process that is meant.
     pub fn client(&self) -> Result<Client, Failure> {
         let data = match (&self.server, self.data()) {

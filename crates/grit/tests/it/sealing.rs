@@ -13,8 +13,8 @@ const ANY: &str = "127.0.0.1:0";
 
 /// `grit up` of a repository with these workflows.
 pub struct Server<'a> {
-    env: &'a Env,
-    repository: PathBuf,
+    pub env: &'a Env,
+    pub repository: PathBuf,
     pub up: Running,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Server<'a> {
         self.env.git(&self.repository, &[&["push", "--quiet", "grit"], refs].concat());
     }
 
-    fn commit(&self, files: &[(&str, &str)], message: &str) {
+    pub fn commit(&self, files: &[(&str, &str)], message: &str) {
         self.env.commit(&self.repository, files, message);
     }
 
@@ -53,18 +53,18 @@ impl<'a> Server<'a> {
     }
 
     /// The newest first.
-    fn runs(&self) -> Vec<Value> {
+    pub fn runs(&self) -> Vec<Value> {
         let runs = self.env.data(&self.repository, &["pipeline", "runs", "--json"]);
         runs.as_array().unwrap().clone()
     }
 
-    fn run(&self, id: &str) -> Value {
+    pub fn run(&self, id: &str) -> Value {
         self.env.data(&self.repository, &["pipeline", "runs", id, "--json"])
     }
 
     /// Waits until there are so many runs and `is` holds of them all.
     #[track_caller]
-    fn wait(&self, count: usize, is: impl Fn(&Value) -> bool) -> Vec<Value> {
+    pub fn wait(&self, count: usize, is: impl Fn(&Value) -> bool) -> Vec<Value> {
         wait_for("runs", || {
             let runs = self.runs();
             let there = runs.len() == count && runs.iter().all(&is);

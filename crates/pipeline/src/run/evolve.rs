@@ -300,6 +300,10 @@ fn step_event(run: &mut Run, event: &Event) {
             let Some(step) = job.steps.get_mut(*index as usize) else { return };
             step.annotations = outcome.annotations.clone().limited(JOB_MAX.saturating_sub(said));
             step.summary_bytes = outcome.summary_bytes;
+            if let Some(measured) = &outcome.measured {
+                step.tests = measured.tests.as_ref().map(|tests| tests.counts);
+                step.coverage = measured.coverage;
+            }
             if let Conclusion::Unable(why) = &outcome.conclusion {
                 step.note.clone_from(why);
             }
@@ -368,6 +372,8 @@ fn begun(run: &Run, id: JobId, title: String, at: Timestamp, post: bool) -> Step
         depth: job.map_or(0, |job| u32::try_from(job.frames.len() - 1).unwrap_or(0)),
         annotations: Default::default(),
         summary_bytes: 0,
+        tests: None,
+        coverage: None,
         started: at,
         ended: None,
         note: String::new(),

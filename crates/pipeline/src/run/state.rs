@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{CancelCause, Cell, Frame, Hold, Post, Request};
 use crate::expr::Value;
 use crate::plan::{Concurrency, Job, JobKey, Permissions, Plan};
-use crate::{Annotations, Prepared};
+use crate::{Annotations, Covered, Prepared, TestCounts};
 
 /// A run, folded from its stream. Copies share what does not change.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -220,6 +220,9 @@ pub struct StepRun {
     pub annotations: Annotations,
     /// How long its summary is, in bytes.
     pub summary_bytes: u64,
+    /// What the reports of tests come to that it read.
+    pub tests: Option<TestCounts>,
+    pub coverage: Option<Covered>,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
     pub note: String,

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::hold;
 use super::state::{Ending, Group, JobPhase, JobRun, Run, StepRun};
-use crate::Annotations;
 use crate::plan::JobKey;
+use crate::{Annotations, Covered, TestCounts};
 
 /// A job as pages and tables show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +65,11 @@ pub struct StepView {
     /// How long its summary is, in bytes; 0: it wrote none.
     #[serde(default)]
     pub summary_bytes: u64,
+    /// What the reports of tests come to that it read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestCounts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Covered>,
 }
 
 impl Run {
@@ -149,5 +154,7 @@ fn step_view(index: u32, step: &StepRun) -> StepView {
         depth: step.depth,
         annotations: step.annotations.clone(),
         summary_bytes: step.summary_bytes,
+        tests: step.tests,
+        coverage: step.coverage,
     }
 }

@@ -6,6 +6,7 @@ mod extract;
 mod pipeline;
 mod read;
 mod setting;
+mod test;
 mod write;
 
 use std::sync::Arc;
@@ -61,6 +62,9 @@ fn routes(app: Arc<App>) -> Router {
         .route("/api/v1/commits", get(read::commits))
         .route("/api/v1/runs", get(read::runs))
         .route("/api/v1/runs/{id}", get(read::run))
+        .route("/api/v1/runs/{id}/tests", get(test::of_run))
+        .route("/api/v1/tests/parts", get(test::parts))
+        .route("/api/v1/tests/steadiness", get(test::steadiness))
         .route("/api/v1/runs/{id}/artifacts", get(artifact::list))
         .route("/api/v1/runs/{id}/artifacts/{name}", get(artifact::get))
         .route("/api/v1/runs/{id}/jobs/{job}/steps/{index}/log", get(read::step_log))

@@ -138,7 +138,7 @@ impl World {
                 command: done.clone().command(),
             };
             let delay = delay + copy * self.rng.between(0, 3_000);
-            self.queue(delay, Item::Input(self.life, input));
+            self.queue(delay, Item::Input(self.life, Box::new(input)));
         }
     }
 

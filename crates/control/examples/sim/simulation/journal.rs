@@ -24,7 +24,7 @@ impl World {
             }
             Query::Append(append) => (self.append(*append), self.rng.between(0, 20)),
         };
-        self.queue(delay, Item::Input(self.life, input));
+        self.queue(delay, Item::Input(self.life, Box::new(input)));
         if appends && self.dies_in(Moment::Appended) {
             self.crash();
         }

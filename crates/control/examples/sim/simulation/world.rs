@@ -31,7 +31,7 @@ const LINE_MAX: usize = 260;
 #[derive(Debug)]
 pub(super) enum Item {
     /// Reaches the controller, if it is still the one of that life.
-    Input(u64, Input),
+    Input(u64, Box<Input>),
     /// A controller asks its journal.
     Ask(u64, Query),
     /// A controller begins to carry out an effect.
@@ -235,7 +235,7 @@ impl World {
 
     fn take(&mut self, item: Item) {
         match item {
-            Item::Input(life, input) if life == self.life => self.input(input),
+            Item::Input(life, input) if life == self.life => self.input(*input),
             Item::Ask(life, query) if life == self.life => self.ask(query),
             Item::Start(life, effect) if life == self.life => self.start(effect),
             // Of a controller that is dead.
@@ -313,7 +313,7 @@ impl World {
                 Action::Carry(effect) => self.queue(soon, Item::Start(life, effect)),
                 Action::Answer { ticket, result } => self.answered(ticket, result),
                 Action::Retry { stream } => {
-                    self.queue(250, Item::Input(life, Input::Retry { stream }));
+                    self.queue(250, Item::Input(life, Box::new(Input::Retry { stream })));
                 }
             }
         }
@@ -326,7 +326,10 @@ impl World {
         if self.core.is_some() {
             self.askers.insert(ticket, asker);
             let (life, soon) = (self.life, self.rng.between(0, 20));
-            self.queue(soon, Item::Input(life, Input::Submit { ticket, stream, command, actor }));
+            self.queue(
+                soon,
+                Item::Input(life, Box::new(Input::Submit { ticket, stream, command, actor })),
+            );
         } else {
             self.unanswered(asker);
         }
@@ -408,7 +411,7 @@ impl World {
             actor: Actor::grit("observer"),
         };
         self.queued += 1;
-        self.queue.insert((at, self.queued), Item::Input(self.life, input));
+        self.queue.insert((at, self.queued), Item::Input(self.life, Box::new(input)));
     }
 
     /// Whether a fault that lasts is on; it has hit something then.

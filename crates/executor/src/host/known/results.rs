@@ -1,12 +1,13 @@
 //! Reports of tests, coverage and scanners: read, shown, and kept beside the step's log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use grit_host::durable;
 use grit_insight::coverage::{self, Coverage};
-use grit_insight::suite::{self, Case, Totals};
-use grit_pipeline::Conclusion;
+use grit_insight::flaky::Quarantine;
+use grit_insight::suite::{self, Case, Outcome, Totals};
+use grit_pipeline::{Conclusion, Covered, TestCounts, TestOutcome, TestResult, Tests};
 use serde_json::{Value, json};
 
 use super::{Given, Inputs, Stop, matching};
@@ -34,7 +35,7 @@ const COVERAGE_FILES: [&str; 8] = [
 ];
 
 /// The actions that report tests: their files are read, failures annotated, and the step fails where
-/// the action itself would.
+/// the action itself would. What is in quarantine fails nothing.
 pub(super) async fn tests(
     at: &Attempt,
     action: &str,
@@ -53,31 +54,73 @@ pub(super) async fn tests(
         }
         at.announce("warning", "Tests", &text).await?;
     }
-    let mut cases = Vec::new();
-    for file in &files {
-        let text = at.text_of(file).await?.unwrap_or_default();
-        cases.extend(suite::read(&text).map_err(|error| format!("{file}: {error}"))?);
-    }
-    let totals = Totals::of(&cases);
-    annotate(at, &cases).await?;
-    at.summarise(&summary(inputs.or("name", inputs.or("check_name", "Tests")), &cases, totals))
+    let cases = cases(at, &files, &manners).await?;
+    let results = results(at, &cases).await?;
+    let counts = results.counts;
+    annotate(at, &cases, &results, manners.annotations_max).await?;
+    at.summarise(&summary(inputs.or("name", inputs.or("check_name", "Tests")), &cases, counts))
         .await?;
+    let totals = Totals::of(&cases);
     keep(at, "tests.json", &json!({"v": 1, "totals": totals, "cases": cases})).await?;
-    outputs(totals, given);
-    at.say(&format!(
-        "{} tests in {} files: {} passed, {} failed, {} skipped, {} flaky",
-        totals.total,
-        files.len(),
-        totals.passed,
-        totals.failed,
-        totals.skipped,
-        totals.flaky
-    ))
-    .await?;
-    if totals.total == 0 && manners.fails_without {
-        return Err("the files of test results have no test in them".to_owned().into());
+    outputs(counts, given);
+    at.say(&format!("{} in {} files", told(counts), files.len())).await?;
+    given.measured.tests = Some(results);
+    if (counts.total == 0 && manners.fails_without)
+        || (counts.passed == 0 && manners.fails_without_passed)
+    {
+        let kind = if counts.total == 0 { "" } else { " that passed" };
+        return Err(format!("the files of test results have no test in them{kind}").into());
     }
-    Ok(Conclusion::Exited(i32::from(totals.failed > 0 && manners.fails_on_failure)))
+    Ok(Conclusion::Exited(i32::from(counts.counting() > 0 && manners.fails_on_failure)))
+}
+
+async fn cases(at: &Attempt, files: &[String], manners: &Manners) -> Result<Vec<Case>, Stop> {
+    let mut cases = Vec::new();
+    for file in files {
+        let text = at.text_of(file).await?.unwrap_or_default();
+        match suite::read(&text) {
+            Ok(found) => cases.extend(found),
+            Err(error) if manners.fails_unreadable => return Err(format!("{file}: {error}").into()),
+            Err(error) => at.announce("error", "Tests", &format!("{file}: {error}")).await?,
+        }
+    }
+    Ok(cases)
+}
+
+/// As they become part of the record: without secrets, and with what is tolerated marked.
+async fn results(at: &Attempt, cases: &[Case]) -> Result<Tests, Stop> {
+    let (held, now) = (quarantine(at).await?, at.shared.config.clock.now());
+    let masks = at.job.masks();
+    let masked = |text: &str| String::from_utf8_lossy(&masks.apply(text.as_bytes())).into_owned();
+    let result = |case: &Case| {
+        let name = case.full_name();
+        TestResult {
+            outcome: match case.outcome {
+                Outcome::Passed => TestOutcome::Passed,
+                Outcome::Failed(_) => TestOutcome::Failed,
+                Outcome::Skipped => TestOutcome::Skipped,
+            },
+            millis: case.millis,
+            failed_before: case.failed_before,
+            quarantined: case.failure().is_some() && held.covers(&name, now),
+            name: masked(&name),
+            text: masked(case.failure().unwrap_or_default()),
+        }
+    };
+    Ok(Tests::new(cases.iter().map(result)))
+}
+
+/// What the workspace says of it. A file that cannot be read tolerates nothing.
+async fn quarantine(at: &Attempt) -> Result<Quarantine, Stop> {
+    let Some(text) = at.text_of(Quarantine::FILE).await? else { return Ok(Quarantine::default()) };
+    match Quarantine::parse(&text) {
+        Ok(held) => Ok(held),
+        Err(why) => {
+            let text = format!("{} is not read: {why}", Quarantine::FILE);
+            at.announce("warning", "Tests", &text).await?;
+            Ok(Quarantine::default())
+        }
+    }
 }
 
 /// How an action is told what to read and when to fail.
@@ -85,73 +128,119 @@ struct Manners {
     patterns: Vec<String>,
     fails_on_failure: bool,
     fails_without: bool,
+    fails_without_passed: bool,
+    fails_unreadable: bool,
+    annotations_max: usize,
 }
 
 impl Manners {
     fn of(action: &str, inputs: &Inputs<'_>) -> Result<Self, Stop> {
-        let list = |name: &str, default: &str| match inputs.get(name) {
-            Some(_) => inputs.list(name),
-            None => vec![default.to_owned()],
-        };
-        Ok(match action {
-            "dorny/test-reporter" => {
-                let form = inputs.or("reporter", "java-junit");
-                if !["java-junit", "jest-junit", "python-xunit"].contains(&form) {
-                    return Err(format!(
-                        "test results of the form `{form}` are not read: JUnit's are"
-                    )
-                    .into());
-                }
-                if inputs.get("path").is_none() {
-                    return Err("dorny/test-reporter needs `path`".to_owned().into());
-                }
-                Self {
-                    patterns: inputs.list("path"),
-                    fails_on_failure: inputs.get("fail-on-error") != Some("false"),
-                    fails_without: inputs.get("fail-on-empty") != Some("false"),
-                }
-            }
-            "mikepenz/action-junit-report" => Self {
-                patterns: list("report_paths", "**/junit-reports/TEST-*.xml"),
+        match action {
+            "dorny/test-reporter" => Self::of_reporter(inputs),
+            "mikepenz/action-junit-report" => Ok(Self {
+                patterns: match inputs.get("report_paths") {
+                    Some(_) => inputs.list("report_paths"),
+                    None => vec!["**/junit-reports/TEST-*.xml".to_owned()],
+                },
                 fails_on_failure: inputs.is_on("fail_on_failure"),
                 fails_without: inputs.is_on("require_tests"),
-            },
-            // Its check fails, and the step does where it is told to.
-            _ => Self {
-                patterns: [inputs.list("files"), inputs.list("junit_files")].concat(),
-                fails_on_failure: inputs.is_on("action_fail"),
-                fails_without: inputs.is_on("action_fail_on_inconclusive"),
-            },
+                fails_without_passed: inputs.is_on("require_passed_tests"),
+                fails_unreadable: inputs.is_on("fail_on_parse_error"),
+                annotations_max: ANNOTATIONS_MAX,
+            }),
+            _ => Ok(Self::of_publisher(inputs)),
+        }
+    }
+
+    fn of_reporter(inputs: &Inputs<'_>) -> Result<Self, Stop> {
+        let form = inputs.or("reporter", "java-junit");
+        if !["java-junit", "jest-junit", "python-xunit"].contains(&form) {
+            let text = format!("test results of the form `{form}` are not read: JUnit's are");
+            return Err(text.into());
+        }
+        if inputs.get("path").is_none() {
+            return Err("dorny/test-reporter needs `path`".to_owned().into());
+        }
+        let most = inputs.or("max-annotations", "10").parse::<usize>();
+        let most = most.ok().filter(|most| *most <= ANNOTATIONS_MAX);
+        let most = most.ok_or("`max-annotations` is a number from 0 to 50".to_owned())?;
+        Ok(Self {
+            patterns: inputs.list("path"),
+            fails_on_failure: inputs.get("fail-on-error") != Some("false"),
+            fails_without: inputs.get("fail-on-empty") != Some("false"),
+            fails_without_passed: false,
+            fails_unreadable: true,
+            annotations_max: most,
         })
+    }
+
+    /// Its check fails, and the step does where it is told to.
+    fn of_publisher(inputs: &Inputs<'_>) -> Self {
+        let mut patterns = [inputs.lines("files"), inputs.lines("junit_files")].concat();
+        if patterns.is_empty() {
+            patterns.push("*.xml".to_owned());
+        }
+        let fails = inputs.is_on("action_fail");
+        Self {
+            patterns,
+            fails_on_failure: fails && inputs.get("fail_on") != Some("nothing"),
+            fails_without: inputs.is_on("action_fail_on_inconclusive"),
+            fails_without_passed: false,
+            fails_unreadable: fails && inputs.get("fail_on") != Some("nothing"),
+            annotations_max: ANNOTATIONS_MAX,
+        }
     }
 }
 
-fn outputs(totals: Totals, given: &mut Given) {
-    let conclusion = if totals.failed > 0 { "failure" } else { "success" };
+fn told(counts: TestCounts) -> String {
+    let TestCounts { total, passed, failed, skipped, flaky, quarantined, .. } = counts;
+    let mut text = format!(
+        "{total} tests: {passed} passed, {failed} failed, {skipped} skipped, {flaky} flaky"
+    );
+    if quarantined > 0 {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ", {quarantined} in quarantine");
+    }
+    text
+}
+
+fn outputs(counts: TestCounts, given: &mut Given) {
+    let conclusion = if counts.counting() > 0 { "failure" } else { "success" };
     given.output("conclusion", conclusion);
     for (name, value) in [
-        ("total", totals.total),
-        ("passed", totals.passed),
-        ("failed", totals.failed),
-        ("skipped", totals.skipped),
-        ("flaky", totals.flaky),
+        ("total", counts.total),
+        ("passed", counts.passed),
+        ("failed", counts.failed),
+        ("skipped", counts.skipped),
+        ("flaky", counts.flaky),
+        ("quarantined", counts.quarantined),
     ] {
         given.output(name, value.to_string());
     }
-    given.output("time", totals.millis.to_string());
+    given.output("time", counts.millis.to_string());
     let stats = json!({
-        "tests": totals.total, "tests_succ": totals.passed, "tests_fail": totals.failed,
-        "tests_skip": totals.skipped, "tests_error": 0,
+        "tests": counts.total, "tests_succ": counts.passed, "tests_fail": counts.failed,
+        "tests_skip": counts.skipped, "tests_error": 0,
     });
     given.output("json", json!({"conclusion": conclusion, "stats": stats}).to_string());
 }
 
-async fn annotate(at: &Attempt, cases: &[Case]) -> Result<(), Stop> {
+async fn annotate(at: &Attempt, cases: &[Case], results: &Tests, most: usize) -> Result<(), Stop> {
+    let tolerated: BTreeSet<&str> = results
+        .results
+        .iter()
+        .filter(|result| result.quarantined)
+        .map(|result| result.name.as_str())
+        .collect();
     let failed = cases.iter().filter_map(|case| case.failure().map(|text| (case, text)));
-    for (case, text) in failed.take(ANNOTATIONS_MAX) {
-        let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
-        let text = format!("{} failed: {text}", case.full_name());
-        annotation(at, "error", "Test", case.file.as_deref(), case.line, &text).await?;
+    for (case, text) in failed.take(most) {
+        let name = case.full_name();
+        let (level, word) = match tolerated.contains(name.as_str()) {
+            true => ("warning", "failed in quarantine"),
+            false => ("error", "failed"),
+        };
+        let text = format!("{name} {word}: {}", &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]);
+        annotation(at, level, "Test", case.file.as_deref(), case.line, &text).await?;
     }
     Ok(())
 }
@@ -177,11 +266,12 @@ async fn annotation(
     Ok(at.emit(&format!("::{level} {properties}::{}\n", data(text))).await?)
 }
 
-fn summary(name: &str, cases: &[Case], totals: Totals) -> String {
-    let Totals { total, passed, failed, skipped, flaky, .. } = totals;
+fn summary(name: &str, cases: &[Case], counts: TestCounts) -> String {
+    let TestCounts { total, passed, failed, skipped, flaky, quarantined, .. } = counts;
     let mut text = format!(
-        "### {name}\n\n| tests | passed | failed | skipped | flaky |\n|---|---|---|---|---|\n\
-         | {total} | {passed} | {failed} | {skipped} | {flaky} |\n"
+        "### {name}\n\n| tests | passed | failed | skipped | flaky | in quarantine |\n\
+         |---|---|---|---|---|---|\n\
+         | {total} | {passed} | {failed} | {skipped} | {flaky} | {quarantined} |\n"
     );
     let bad = cases.iter().filter(|case| case.failure().is_some() || case.is_flaky());
     for case in bad.take(ANNOTATIONS_MAX) {
@@ -197,19 +287,17 @@ pub(super) async fn codecov(
     inputs: &Inputs<'_>,
     given: &mut Given,
 ) -> Result<Conclusion, Stop> {
-    let named = [inputs.list("files"), inputs.list("file")].concat();
-    let folder = inputs.get("directory").map(|folder| folder.trim_matches('/').to_owned());
-    let patterns = match (named.is_empty(), folder) {
-        (false, _) => named.clone(),
-        (true, Some(folder)) => COVERAGE_FILES.map(|name| format!("{folder}/{name}")).to_vec(),
-        (true, None) => COVERAGE_FILES.map(str::to_owned).to_vec(),
-    };
+    let patterns = coverage_patterns(inputs);
     let files = matching(at, patterns.clone()).await?;
     let must = inputs.is_on("fail_ci_if_error");
     let mut merged = Coverage::default();
     let mut problems = Vec::new();
     if files.is_empty() {
-        problems.push(format!("no report of coverage matches {}", patterns.join(", ")));
+        let none = format!("no report of coverage matches {}", patterns.join(", "));
+        match inputs.is_on("handle_no_reports_found") {
+            true => at.say(&none).await?,
+            false => problems.push(none),
+        }
     }
     for file in files.iter().take(FILES_MAX) {
         let text = at.text_of(file).await?.unwrap_or_default();
@@ -234,8 +322,30 @@ pub(super) async fn codecov(
     if let Some(percent) = share.percent() {
         given.output("coverage", format!("{percent:.2}"));
     }
+    if share.total > 0 {
+        let (covered, total) = (share.covered, share.total);
+        given.measured.coverage = Some(Covered { covered, total });
+    }
     keep(at, "coverage.json", &json!({"v": 1, "coverage": merged})).await?;
     Ok(Conclusion::Exited(0))
+}
+
+/// The files that are named, else those that are found; what is excluded is neither.
+fn coverage_patterns(inputs: &Inputs<'_>) -> Vec<String> {
+    let folder = |name: &str| inputs.get(name).map(|folder| folder.trim_matches('/').to_owned());
+    let named = [inputs.list("files"), inputs.list("file")].concat();
+    let root = folder("directory").or_else(|| folder("working-directory"));
+    let below = |name: &str| match &root {
+        Some(root) => format!("{root}/{name}"),
+        None => name.to_owned(),
+    };
+    let mut patterns = match named.is_empty() && !inputs.is_on("disable_search") {
+        true => COVERAGE_FILES.map(below).to_vec(),
+        false => named,
+    };
+    let excluded = inputs.list("exclude");
+    patterns.extend(excluded.iter().map(|folder| format!("!{}/**", folder.trim_matches('/'))));
+    patterns
 }
 
 /// `github/codeql-action/upload-sarif`: the findings are shown and kept with the run. `fail-on`

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use grit_insight::coverage::Percent;
-use grit_types::parse_duration;
+use grit_types::{RunId, parse_duration};
 
 #[derive(Debug, Args)]
 pub struct Test {
@@ -15,13 +15,17 @@ pub struct Test {
 pub enum TestVerb {
     /// What reports of tests (JUnit's XML) say; a test that failed and is in no quarantine fails it
     Report {
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(required_unless_present = "run", value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// What the steps of a run of the server reported, instead of files
+        #[arg(long, value_name = "RUN", conflicts_with_all = ["files", "record"])]
+        run: Option<RunId>,
         /// Remember the results in this clone, for `grit test flaky`
         #[arg(long)]
         record: bool,
     },
-    /// Tests that pass and fail without a change, from what was recorded in this clone
+    /// Tests that pass and fail without a change, from what was recorded in this clone and what the
+    /// server's runs reported
     Flaky,
     /// Tolerate the failures of a test for a while, for everybody: .grit/quarantine.json
     Quarantine {

@@ -1,12 +1,14 @@
+mod history;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use grit_host::durable;
-use grit_insight::flaky::{Quarantined, Seen, Steadiness, steadiness};
+use grit_insight::flaky::{Quarantine, Quarantined, Seen, Steadiness, steadiness};
 use grit_insight::suite::{Case, Totals, read};
 use grit_types::{Clock, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::args::{Test, TestVerb};
 use super::{text, unreadable};
@@ -18,7 +20,7 @@ use crate::ui::{Ui, table};
 /// So many results are looked back on.
 const HISTORY_BYTES_MAX: u64 = 64 << 20;
 const QUARANTINE_BYTES_MAX: u64 = 1 << 20;
-const QUARANTINE_FILE: &str = ".grit/quarantine.json";
+const QUARANTINE_FILE: &str = Quarantine::FILE;
 
 #[derive(Serialize)]
 struct Report<'c> {
@@ -37,19 +39,13 @@ struct Named<'c> {
     quarantined: bool,
 }
 
-#[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Quarantine {
-    v: u64,
-    tests: Vec<Quarantined>,
-}
-
 /// `grit test`.
-pub fn test(options: &Test, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
+pub async fn test(options: &Test, place: &Place, ui: &Ui) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     match &options.verb {
-        TestVerb::Report { files, record } => report(files, *record, now, place, ui),
-        TestVerb::Flaky => flaky(place, ui),
+        TestVerb::Report { run: Some(run), .. } => history::report(*run, place, ui).await,
+        TestVerb::Report { files, record, .. } => report(files, *record, now, place, ui),
+        TestVerb::Flaky => flaky(place, ui).await,
         TestVerb::Quarantine { test, time, reason, end } => {
             let until = now.after(if *end { std::time::Duration::ZERO } else { *time });
             quarantine(test.as_deref(), (now, until), reason, place, ui)
@@ -76,43 +72,42 @@ fn report(
         remember(&cases, now, place)?;
     }
     let held = match place.repository().ok().and_then(|repository| repository.worktree()) {
-        Some(folder) => in_quarantine(&folder)?.tests,
-        None => Vec::new(),
-    };
-    let named = |case: &'_ Case| {
-        let test = case.full_name();
-        held.iter().any(|held| held.covers(&test, now))
+        Some(folder) => in_quarantine(&folder)?,
+        None => Quarantine::default(),
     };
     let view = |case| Named {
         test: Case::full_name(case),
         file: case.file.as_deref(),
         line: case.line,
         text: case.failure().unwrap_or_default(),
-        quarantined: named(case),
+        quarantined: held.covers(&case.full_name(), now),
     };
     let failed: Vec<Named<'_>> =
         cases.iter().filter(|it| it.failure().is_some()).map(view).collect();
     let flaky = cases.iter().filter(|case| case.is_flaky()).map(view).collect();
     let counting = failed.iter().filter(|named| !named.quarantined).count();
     for one in &failed {
-        let tolerated = if one.quarantined { " (in quarantine)" } else { "" };
-        ui.status(format!("FAILED {}{tolerated}\n{}", one.test, indented(one.text)));
+        tell(&one.test, one.quarantined, one.text, ui);
     }
-    let report = Report { totals: Totals::of(&cases), failed, flaky };
-    ui.data(&report, |report| {
-        let Totals { total, passed, failed, skipped, flaky, .. } = report.totals;
-        format!(
-            "{total} tests: {passed} passed, {failed} failed, {skipped} skipped, {flaky} flaky\n"
-        )
-    });
+    ui.data(&Report { totals: Totals::of(&cases), failed, flaky }, |report| told(report.totals));
     Ok(if counting > 0 { Exit::Failed } else { Exit::Done })
+}
+
+fn told(totals: Totals) -> String {
+    let Totals { total, passed, failed, skipped, flaky, .. } = totals;
+    format!("{total} tests: {passed} passed, {failed} failed, {skipped} skipped, {flaky} flaky\n")
+}
+
+fn tell(test: &str, quarantined: bool, text: &str, ui: &Ui) {
+    let tolerated = if quarantined { " (in quarantine)" } else { "" };
+    ui.status(format!("FAILED {test}{tolerated}\n{}", indented(text)));
 }
 
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("    {line}\n")).collect::<String>().trim_end().to_owned()
 }
 
-fn history(place: &Place) -> Result<PathBuf, Failure> {
+fn record_file(place: &Place) -> Result<PathBuf, Failure> {
     Ok(place.repository()?.common_dir().join("grit").join("tests.jsonl"))
 }
 
@@ -120,7 +115,7 @@ fn history(place: &Place) -> Result<PathBuf, Failure> {
 fn remember(cases: &[Case], now: Timestamp, place: &Place) -> Result<(), Failure> {
     let head = place.repository()?.head().map_err(|error| git_failure(&error))?;
     let commit = head.commit.map(|commit| commit.to_string()).unwrap_or_default();
-    let path = history(place)?;
+    let path = record_file(place)?;
     let failed = |error: std::io::Error| Failure::because("results cannot be remembered", &error);
     durable::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
     if path.metadata().is_ok_and(|file| file.len() > HISTORY_BYTES_MAX / 2) {
@@ -145,20 +140,20 @@ fn remember(cases: &[Case], now: Timestamp, place: &Place) -> Result<(), Failure
     file.write_all(lines.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
 }
 
-fn flaky(place: &Place, ui: &Ui) -> Result<Exit, Failure> {
-    let path = history(place)?;
-    let Ok(file) = File::open(&path) else {
+/// Of this clone, and of the server where there is one: what both know counts as each of them saw it.
+async fn flaky(place: &Place, ui: &Ui) -> Result<Exit, Failure> {
+    let (here, there) = (recorded(place)?, history::steadiness(place, ui).await?);
+    if here.is_none() && there.is_none() {
         return Err(Failure::new(
             Exit::NotFound,
             "no_results",
-            "no results are recorded in this clone",
+            "no results are recorded in this clone, and no server is there",
         )
         .hint("`grit test report FILE --record` records them"));
-    };
-    // A line that was cut off when the machine stopped is none.
-    let lines = BufReader::new(file.take(HISTORY_BYTES_MAX)).lines().map_while(Result::ok);
-    let seen: Vec<Seen> = lines.filter_map(|line| serde_json::from_str(&line).ok()).collect();
-    let flaky: Vec<Steadiness> = steadiness(&seen).into_iter().filter(|it| it.is_flaky).collect();
+    }
+    let mut flaky: Vec<Steadiness> = there.unwrap_or_default();
+    flaky.extend(here.map(|seen| steadiness(&seen)).unwrap_or_default());
+    flaky.retain(|of| of.is_flaky);
     ui.data(&flaky, |flaky| {
         let row = |of: &Steadiness| {
             let numbers = [of.results, of.failures, of.both_ways, of.retried, of.flips];
@@ -170,6 +165,13 @@ fn flaky(place: &Place, ui: &Ui) -> Result<Exit, Failure> {
         table(&["TEST", "RESULTS", "FAILURES", "BOTH WAYS", "RETRIED", "FLIPS"], &rows)
     });
     Ok(Exit::Done)
+}
+
+fn recorded(place: &Place) -> Result<Option<Vec<Seen>>, Failure> {
+    let Ok(file) = File::open(record_file(place)?) else { return Ok(None) };
+    // A line that was cut off when the machine stopped is none.
+    let lines = BufReader::new(file.take(HISTORY_BYTES_MAX)).lines().map_while(Result::ok);
+    Ok(Some(lines.filter_map(|line| serde_json::from_str(&line).ok()).collect()))
 }
 
 fn quarantine(
@@ -190,7 +192,7 @@ fn quarantine(
         if now < until {
             held.tests.push(Quarantined::new(test, now, until, reason).map_err(usage)?);
         }
-        held.v = 1;
+        held.v = Quarantine::VERSION;
         let text = serde_json::to_string_pretty(&held).unwrap_or_default() + "\n";
         let path = folder.join(QUARANTINE_FILE);
         let failed =
@@ -214,10 +216,5 @@ fn in_quarantine(folder: &Path) -> Result<Quarantine, Failure> {
     let mut text = String::new();
     let read = file.take(QUARANTINE_BYTES_MAX).read_to_string(&mut text);
     read.map_err(|error| Failure::because("the quarantine cannot be read", &error))?;
-    let held: Quarantine = serde_json::from_str(&text)
-        .map_err(|error| unreadable(Path::new(QUARANTINE_FILE), &error.to_string()))?;
-    if held.v > 1 {
-        return Err(unreadable(Path::new(QUARANTINE_FILE), "it is of a newer version"));
-    }
-    Ok(held)
+    Quarantine::parse(&text).map_err(|why| unreadable(Path::new(QUARANTINE_FILE), &why))
 }

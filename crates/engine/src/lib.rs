@@ -38,6 +38,7 @@ pub use container::{Health, HealthCheck, Mount, Port, State, Wanted};
 pub use error::EngineError;
 pub use image::Image;
 pub use login::Login;
+pub use network::Gateway;
 pub use output::Output;
 
 use std::time::Duration;

@@ -1,13 +1,64 @@
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 
-use bollard::models::{ContainerSummary, Network, NetworkCreateRequest};
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
+use bollard::models::{ContainerSummary, IpamConfig, Network, NetworkCreateRequest};
+use bollard::query_parameters::{
+    InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+};
 use grit_types::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use crate::container::owned;
 use crate::{Engine, EngineError};
 
+/// The machine of an engine, as the containers of a network reach it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Gateway {
+    pub address: IpAddr,
+    /// So many bits of it are those of the network.
+    pub prefix: u8,
+}
+
+impl Gateway {
+    /// Whether that is an address of the network.
+    pub fn has(&self, other: IpAddr) -> bool {
+        let bits = |address: IpAddr| match address {
+            IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, true),
+            IpAddr::V6(v6) => (v6.to_bits(), false),
+        };
+        let (own, other) = (bits(self.address), bits(other.to_canonical()));
+        let differing = u32::from(self.prefix).min(128);
+        own.1 == other.1 && (own.0 ^ other.0).leading_zeros() >= differing
+    }
+
+    fn read(config: &IpamConfig) -> Option<Self> {
+        let address = config.gateway.as_deref()?.split('/').next()?.parse().ok()?;
+        let prefix = config.subnet.as_deref()?.split_once('/')?.1.parse().ok()?;
+        Some(Self { address, prefix })
+    }
+}
+
 impl Engine {
+    /// Where the containers of a network, by its name or id, reach the machine; `None`: there is
+    /// no such network, or it has no way to the machine.
+    pub fn gateway<'a>(
+        &'a self,
+        network: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Gateway>, EngineError>> {
+        Box::pin(async move {
+            let found = self.docker.inspect_network(network, None::<InspectNetworkOptions>).await;
+            match found.map_err(self.failed(format!("ask for network {network}"))) {
+                Ok(found) if found.internal == Some(true) => Ok(None),
+                Ok(found) => {
+                    let configs = found.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+                    Ok(configs.iter().find_map(Gateway::read))
+                }
+                Err(error) if error.is_absent() => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
     /// Makes a network of containers on this engine; answers its id.
     pub fn create_network<'a>(
         &'a self,
@@ -72,5 +123,29 @@ impl Engine {
         let wanted = ListNetworksOptionsBuilder::default().filters(&filters).build();
         let found = self.docker.list_networks(Some(wanted)).await;
         found.map_err(self.failed("list networks"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_knows_its_network() {
+        let of = |gateway: &str, subnet: &str| {
+            let (gateway, subnet) = (Some(gateway.to_owned()), Some(subnet.to_owned()));
+            Gateway::read(&IpamConfig { gateway, subnet, ..Default::default() }).unwrap()
+        };
+        let four = of("172.18.0.1", "172.18.0.0/16");
+        let has = |gateway: Gateway, text: &str| gateway.has(text.parse().unwrap());
+        assert!(has(four, "172.18.0.1") && has(four, "172.18.255.9"));
+        assert!(has(four, "::ffff:172.18.0.9"), "as a socket of both kinds says it");
+        for other in ["172.19.0.2", "127.0.0.1", "::1", "::ac12:1"] {
+            assert!(!has(four, other), "{other}");
+        }
+        let six = of("fd00::1/64", "fd00::/64");
+        assert!(has(six, "fd00::2") && !has(six, "fd00:0:0:1::2") && !has(six, "0.0.0.2"));
+        let none = IpamConfig { subnet: Some("10.0.0.0/8".to_owned()), ..Default::default() };
+        assert_eq!(Gateway::read(&none), None);
     }
 }

@@ -91,6 +91,26 @@ impl TestEngine {
         assert!(tar.wait().expect("tar").success() && out.status.success(), "import: {error}");
     }
 
+    /// Makes an image of programs of this machine, with the libraries that they need, over BusyBox.
+    pub fn import_programs(&self, name: &str, programs: &[&str]) {
+        let root = self.folder.join("programs");
+        for program in programs {
+            let said = Command::new("ldd").arg(program).output().expect("start ldd").stdout;
+            let said = String::from_utf8_lossy(&said).into_owned();
+            let libraries = said.split_whitespace().filter(|word| word.starts_with('/'));
+            for file in libraries.chain([*program]) {
+                let to = root.join(file.trim_start_matches('/'));
+                fs::create_dir_all(to.parent().expect("a folder")).expect("make a folder");
+                fs::copy(file, to).expect("copy a file");
+            }
+        }
+        let recipe = format!("FROM {BUSYBOX}\nCOPY . /\nENV PATH=/usr/bin:/bin\n");
+        fs::write(root.join("Dockerfile"), recipe).expect("write a file");
+        let folder = root.to_string_lossy();
+        self.docker(&["build", "--quiet", "--tag", name, &folder]);
+        fs::remove_dir_all(&root).expect("remove a folder");
+    }
+
     /// The ids of all containers and networks that have the label.
     pub fn labelled(&self, label: &str) -> Vec<String> {
         let filter = format!("label={label}");

@@ -39,7 +39,7 @@ pub(super) struct StepRecord {
 pub(super) enum StepState {
     /// Written before anything of it starts.
     Started,
-    Done(StepOutcome),
+    Done(Box<StepOutcome>),
 }
 
 #[derive(Serialize, Deserialize)]

@@ -48,7 +48,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::service::{self, Service};
+use crate::service::{self, Services};
 use crate::store::Stores;
 use environment::Inherited;
 use folder::Folder;
@@ -144,7 +144,7 @@ struct Shared {
     /// What steps keep.
     stores: Arc<Stores>,
     /// Started for the first step that needs it.
-    service: OnceCell<Arc<Service>>,
+    services: OnceCell<Services>,
     inherited: Inherited,
     /// Tells our processes from those of another data folder.
     unit: String,
@@ -328,8 +328,8 @@ impl Runner for HostRunner {
             if let Some(known) = known {
                 known.let_go().await;
             }
-            if let Some(service) = self.shared.service.get() {
-                service.forget(job);
+            if let Some(services) = self.shared.services.get() {
+                services.forget(job).await;
             }
             self.shared.remove(job).await?;
             locked(&self.shared.preparing).remove(&job);
@@ -345,7 +345,7 @@ impl Shared {
     }
 
     /// The services of jobs, which run from the first call on.
-    async fn service(&self) -> io::Result<Arc<Service>> {
+    async fn services(&self) -> io::Result<&Services> {
         let start = || {
             let ground = service::Ground {
                 stores: self.stores.clone(),
@@ -353,9 +353,9 @@ impl Shared {
                 entropy: self.config.entropy.clone(),
                 keys: self.config.keys.clone(),
             };
-            Service::start(ground, self.closing.clone())
+            Services::start(ground, self.closing.clone())
         };
-        self.service.get_or_try_init(start).await.cloned()
+        self.services.get_or_try_init(start).await
     }
 
     /// The job's folder; where the disk is full, what fills it may be about to go.
@@ -434,7 +434,7 @@ fn open(config: HostConfig) -> Result<Shared, OpenError> {
         inherited: Inherited::from_this_process(),
         unit: sweeping::unit(&work),
         stores: Arc::new(Stores::new(&config.caches, &config.artifacts)),
-        service: OnceCell::new(),
+        services: OnceCell::new(),
         config: HostConfig { work, logs, ..config },
         jobs: Mutex::default(),
         steps: Mutex::default(),

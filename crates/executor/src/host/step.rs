@@ -96,7 +96,7 @@ impl Step {
             Some(record) if record.effect != self.effect => {
                 Err(other_effect(&self.spec, &record.effect))
             }
-            Some(StepRecord { state: StepState::Done(outcome), .. }) => Ok(outcome),
+            Some(StepRecord { state: StepState::Done(outcome), .. }) => Ok(*outcome),
             Some(StepRecord { state: StepState::Started, .. }) => self.interrupted(job).await,
         }
     }
@@ -122,7 +122,7 @@ impl Step {
         };
         said.await.map_err(|error| self.failed(error))?;
         let outcome = StepOutcome::of(Conclusion::Interrupted);
-        self.record(&job, StepState::Done(outcome.clone())).await?;
+        self.record(&job, StepState::Done(Box::new(outcome.clone()))).await?;
         Ok(outcome)
     }
 
@@ -154,7 +154,7 @@ impl Step {
         let (of, index) = (job.clone(), self.spec.index);
         let hidden = blocking(move || hiding::outcome(&of, index, outcome)).await;
         let outcome = hidden.map_err(|error| self.failed(error))?;
-        self.record(&job, StepState::Done(outcome.clone())).await?;
+        self.record(&job, StepState::Done(Box::new(outcome.clone()))).await?;
         Ok(outcome)
     }
 
@@ -209,16 +209,30 @@ impl Step {
         }
     }
 
-    /// What the step is given to reach the services: actions all of them, as on the service, and
-    /// every step that may say who it is the one that says so.
+    /// What the step is given to reach the services: actions that bring a program all of them, as
+    /// on the service, and every step that may say who it is the one that says so.
     async fn services(&self, job: &Job, spec: &StepSpec) -> Result<Variables, RunnerError> {
-        let all = matches!(spec.action, StepAction::Node { .. });
+        let all = match &spec.action {
+            StepAction::Node { .. } | StepAction::Container { .. } => true,
+            action => is_cached_build(action),
+        };
         let may_ask = service::may_say_who_it_is(&job.spec)
             && matches!(spec.action, StepAction::Script { .. });
         if !all && !may_ask {
             return Ok(Variables::new());
         }
-        let service = self.shared.service().await.map_err(|error| self.failed(error))?;
+        let services = self.shared.services().await.map_err(|error| self.failed(error))?;
+        let service = match container::gateway(&self.shared, job, spec).await {
+            None => services.own().clone(),
+            Some(gateway) => match services.door(job.spec.job, gateway).await {
+                Ok(service) => service,
+                // Better none than one that an image is not built for.
+                Err(error) => {
+                    tracing::warn!(%error, address = %gateway.address, "containers find no services");
+                    return Ok(Variables::new());
+                }
+            },
+        };
         let given = service.give(&job.spec, spec, job.folder.uploads(), all);
         let hidden = given.secrets.into_iter().map(|secret| (secret.clone(), secret)).collect();
         job.hide(&hidden);
@@ -467,6 +481,12 @@ fn on_machine(spec: &mut StepSpec, paths: &Paths) {
         StepAction::Node { program } => outside(program),
         action => unseal::texts(action).into_iter().for_each(outside),
     }
+}
+
+/// Whether it builds an image with the cache that the services keep.
+pub(super) fn is_cached_build(action: &StepAction) -> bool {
+    let StepAction::Known { name, with, .. } = action else { return false };
+    name == "docker/build-push-action" && with.values().any(|value| value.contains("type=gha"))
 }
 
 /// Two effects for one place in a job: somebody's mistake that must not run twice.

@@ -1,16 +1,18 @@
 //! The services that actions expect of the machine that runs them: results (artifacts and caches, by
 //! Twirp), caches of the first version, the store behind signed addresses, and identity.
 //!
-//! One listener on 127.0.0.1 for all jobs; what a job may is in the token that it is given, which is
-//! good for that job alone and only as long as it is there. What jobs send is theirs and hostile:
-//! names are checked, sizes bounded, and whose caches are written follows from the job, never from
-//! what it says.
+//! One listener on 127.0.0.1 for all jobs of the machine, and a door for each job that containers
+//! reach it from: at the gateway of their network, open to that network and that job alone. What a
+//! job may is in the token that it is given, which is good for that job and only as long as it is
+//! there. What jobs send is theirs and hostile: names are checked, sizes bounded, and whose caches
+//! are written follows from the job, never from what it says.
 //!
 //! Source of the shapes: what the toolkit's clients send and read (`@actions/artifact` 2 and later,
 //! `@actions/cache` 3 and later), and the REST API of Azure's blob store.
 
 mod blob;
 mod cache_v1;
+mod door;
 mod grant;
 mod identity;
 mod range;
@@ -30,23 +32,25 @@ use grit_pipeline::plan::Access;
 use grit_pipeline::{JobSpec, StepSpec};
 use grit_types::{Clock, Entropy, JobId, Timestamp};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::host::locked;
 use crate::store::{StoreError, Stores};
+pub(crate) use door::Services;
 use grant::{Grant, Grants};
 use identity::Identity;
 use transfer::Transfers;
 
-/// Serves as long as the runner is open.
+/// The services, as one listener has them; all of them share what they know.
+#[derive(Clone)]
 pub(crate) struct Service {
     /// `http://127.0.0.1:PORT`.
     base: String,
+    /// Whom it serves; `None`: everybody.
+    only: Option<JobId>,
     stores: Arc<Stores>,
-    grants: Mutex<Grants>,
-    transfers: Transfers,
-    identity: Identity,
+    grants: Arc<Mutex<Grants>>,
+    transfers: Arc<Transfers>,
+    identity: Arc<Identity>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -70,27 +74,16 @@ pub(crate) struct Given {
 type Shared = axum::extract::State<Arc<Service>>;
 
 impl Service {
-    /// Listens on a free port of this machine until `closing` ends.
-    pub async fn start(ground: Ground, closing: CancellationToken) -> io::Result<Arc<Self>> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let base = format!("http://{}", listener.local_addr()?);
+    fn new(ground: Ground, base: String) -> io::Result<Self> {
         let Ground { stores, clock, entropy, keys } = ground;
-        let identity = Identity::open(keys.as_deref(), entropy.as_ref())?;
-        let (grants, transfers) = (Mutex::default(), Transfers::default());
-        let service = Arc::new(Self { base, stores, grants, transfers, identity, clock, entropy });
-        let router = routes(service.clone());
-        // It ends with the runner, whose token it holds.
-        tokio::spawn(async move {
-            tokio::select! {
-                () = closing.cancelled() => {}
-                served = axum::serve(listener, router) => {
-                    if let Err(error) = served {
-                        tracing::warn!(%error, "the services of jobs ended");
-                    }
-                }
-            }
-        });
-        Ok(service)
+        let identity = Arc::new(Identity::open(keys.as_deref(), entropy.as_ref())?);
+        let (grants, transfers) = (Arc::default(), Arc::default());
+        Ok(Self { base, only: None, stores, grants, transfers, identity, clock, entropy })
+    }
+
+    /// The same under another address, for one job.
+    fn at(&self, base: String, job: JobId) -> Self {
+        Self { base, only: Some(job), ..self.clone() }
     }
 
     /// What a step needs to reach the services: `all` of them, or only the one that says who it is.
@@ -120,7 +113,7 @@ impl Service {
     }
 
     /// The job is over: its tokens and addresses are no longer good.
-    pub fn forget(&self, job: JobId) {
+    fn forget(&self, job: JobId) {
         locked(&self.grants).forget(job);
         self.transfers.forget(job);
     }
@@ -137,6 +130,7 @@ impl Service {
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
         let found = token.and_then(|token| locked(&self.grants).find(token));
+        let found = found.filter(|grant| self.only.is_none_or(|job| job == grant.job.job));
         found.ok_or_else(|| {
             Refusal::new(StatusCode::UNAUTHORIZED, "unauthenticated", "no valid token")
         })

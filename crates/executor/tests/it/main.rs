@@ -7,6 +7,7 @@ mod hiding;
 mod keeping;
 mod logging;
 mod misbehaving;
+mod reaching;
 mod recovering;
 mod scripts;
 mod serving;

@@ -18,7 +18,7 @@ fn node() {
     tool("node", "nodejs");
 }
 
-const TOOLKIT: &str = include_str!("toolkit.mjs");
+pub const TOOLKIT: &str = include_str!("toolkit.mjs");
 
 /// Runs a program that has the toolkit's calls before it, as an action's.
 async fn act(job: &mut Job<'_>, world: &World, name: &str, program: &str) -> (i32, String) {
@@ -118,7 +118,7 @@ fn found(folder: &Path, name: &str) -> bool {
     })
 }
 
-const KEEP: &str = r#"
+pub const KEEP: &str = r#"
     const bytes = Buffer.from("packed ".repeat(1000))
     const made = await ok(rpc("CacheService", "CreateCacheEntry", { key: KEY, version: "v" }))
     check(made.ok, JSON.stringify(made))
@@ -130,7 +130,7 @@ const KEEP: &str = r#"
     check(!twice.ok, "never replaced")
 "#;
 
-const FIND: &str = r#"
+pub const FIND: &str = r#"
     const found = await ok(rpc("CacheService", "GetCacheEntryDownloadURL",
         { key: "none", restore_keys: ["k-"], version: "v" }))
     console.log("found", found.matched_key)

@@ -9,6 +9,7 @@
 mod action;
 mod command;
 mod end;
+mod gateway;
 mod image;
 mod options;
 mod paths;
@@ -18,7 +19,7 @@ mod wanted;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use grit_engine::{Engine, EngineError};
+use grit_engine::{Engine, EngineError, Gateway};
 use grit_pipeline::{PreparedContainers, RunnerError};
 use grit_types::{JobId, RunId};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,7 @@ use super::{Shared, chain, failed};
 pub(super) use action::run as run_action;
 pub(super) use command::run as run_command;
 pub(super) use end::{down, orphans, step as end_step};
+pub(super) use gateway::gateway;
 pub(super) use paths::Paths;
 pub(super) use prepare::prepare;
 
@@ -51,6 +53,9 @@ pub(super) struct Kept {
     pub v: u64,
     pub prepared: PreparedContainers,
     pub inside: Option<Inside>,
+    /// Where its containers reach this machine.
+    #[serde(default)]
+    pub gateway: Option<Gateway>,
 }
 
 /// The container that the steps of a job run in.

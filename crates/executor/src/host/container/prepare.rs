@@ -97,6 +97,7 @@ async fn make(
     let name = format!("grit-{}-{}", shared.unit, job.job);
     let network = engine.create_network(&name, &labels(shared, job.run, job.job, None)).await;
     let network = network.map_err(|error| chain(&error))?;
+    let gateway = engine.gateway(&network).await.map_err(|error| chain(&error))?;
     let making = Making { shared, engine, folder, job, network: network.clone() };
     let mut services = BTreeMap::new();
     for (name, spec) in &containers.services {
@@ -117,7 +118,7 @@ async fn make(
         let up = up.map_err(|why| hidden.shown(&format!("service `{name}`: {why}")))?;
         prepared.services.insert(name, PreparedService { id, ports: up.ports });
     }
-    Ok(Kept { v: 1, prepared, inside })
+    Ok(Kept { v: 1, prepared, inside, gateway })
 }
 
 /// What nobody may see of what containers say.

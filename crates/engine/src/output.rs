@@ -25,10 +25,19 @@ impl Output {
 
     /// The next of it; `None`: nobody says anything any more. A call that is dropped loses nothing.
     pub fn more(&mut self) -> BoxFuture<'_, Option<Result<Bytes, EngineError>>> {
+        Box::pin(async move { Some(self.more_of_either().await?.map(|(bytes, _)| bytes)) })
+    }
+
+    /// The same, and whether it is of the error output.
+    pub fn more_of_either(&mut self) -> BoxFuture<'_, Option<Result<(Bytes, bool), EngineError>>> {
         Box::pin(async move {
             let next = self.inner.next().await?;
             let failed = self.engine.failed("read the output of a container");
-            Some(next.map(LogOutput::into_bytes).map_err(failed))
+            let told = |said: LogOutput| {
+                let is_error = matches!(said, LogOutput::StdErr { .. });
+                (said.into_bytes(), is_error)
+            };
+            Some(next.map(told).map_err(failed))
         })
     }
 }

@@ -48,6 +48,10 @@ pub(super) async fn upload(
         return fail(at, &why).await;
     }
     let (shelf, wanted) = (Shelf::of(at), spec.clone());
+    let (_, others) = shelf.ground.within(&spec.paths);
+    if !others.is_empty() {
+        return fail(at, &of_image(&others)).await;
+    }
     let work = blocking(move || shelf.upload(&wanted));
     let uploaded = tokio::select! {
         biased;
@@ -82,6 +86,10 @@ pub(super) async fn download(
 ) -> Result<Conclusion, RunnerError> {
     let (shelf, wanted) = (Shelf::of(at), spec.clone());
     let path = shelf.ground.path(&wanted.path);
+    let (_, others) = shelf.ground.within(std::slice::from_ref(&spec.path));
+    if !others.is_empty() {
+        return fail(at, &of_image(&others)).await;
+    }
     let to = path.clone();
     let work = blocking(move || shelf.download(&wanted, &to));
     let downloaded = tokio::select! {
@@ -126,6 +134,14 @@ async fn fail(at: &Attempt, text: &str) -> Result<Conclusion, RunnerError> {
     at.say(text).await.map(|()| Conclusion::Exited(1))
 }
 
+fn of_image(paths: &[&str]) -> String {
+    format!(
+        "{} is of the image of the job's container: artifacts are what lies in the workspace, in \
+         $RUNNER_TEMP and in ~.",
+        paths.join(", ")
+    )
+}
+
 async fn tell(
     at: &Attempt,
     artifact: &Artifact,
@@ -166,6 +182,10 @@ impl Shelf {
         let walk = Walk { follow: true, hidden: spec.hidden };
         let selection = select(&spec.paths, self.ground.bases(), walk)
             .map_err(|error| format!("The files cannot be looked for: {error}"))?;
+        // What a link of a container leads to on this machine is not the job's.
+        if let Some(strange) = selection.found.iter().find(|path| !self.ground.owns(path)) {
+            return Err(format!("{} leads out of the job's folders", strange.display()));
+        }
         let items = items(&selection)?;
         if items.is_empty() {
             return Ok(None);

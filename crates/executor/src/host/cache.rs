@@ -123,6 +123,7 @@ pub(super) async fn restore(
         return Ok(Conclusion::Exited(1));
     }
     let Wanted { keys, paths, lookup_only } = wanted;
+    let paths = &own(at, paths).await?;
     let primary = keys[0].clone();
     let told = keys.join(", ");
     made.outputs.insert("cache-primary-key".to_owned(), primary.clone());
@@ -165,10 +166,25 @@ pub(super) async fn save(
         at.say(&why).await?;
         return Ok(Conclusion::Exited(0));
     }
-    let (shelf, paths) = (Shelf::of(at, paths), paths.to_vec());
+    let paths = own(at, paths).await?;
+    let shelf = Shelf::of(at, &paths);
     let saved = blocking(move || shelf.save(&key, &paths)).await;
     let said = saved.unwrap_or_else(|error| format!("The cache is not kept: {}", chain(&error)));
     at.say(&said).await.map(|()| Conclusion::Exited(0))
+}
+
+/// The paths, without those of the image that the job's container is of.
+pub(super) async fn own(at: &Attempt, paths: &[String]) -> Result<Vec<String>, RunnerError> {
+    let (own, others) = Ground::of(at).within(paths);
+    if !others.is_empty() {
+        let others = others.join(", ");
+        at.say(&format!(
+            "Of the image of the job's container nothing is kept, and so not {others}: what lies in \
+             the workspace, in $RUNNER_TEMP and in ~ is."
+        ))
+        .await?;
+    }
+    Ok(own)
 }
 
 /// Why the keys are none. What a key was filled with is known only now.

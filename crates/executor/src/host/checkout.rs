@@ -5,9 +5,14 @@ use std::path::{Component, Path, PathBuf};
 
 use grit_pipeline::{CheckoutPart, Conclusion, RunnerError};
 
-use super::folder::{Folder, remove_all};
+use super::container::Paths;
+use super::folder::{Folder, read_bounded, remove_all};
+use super::job::Job;
 use super::step::Attempt;
 use super::{blocking, chain};
+
+/// No settings of git's are longer.
+const GIT_CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// The files of a commit, moved into the workspace once all of them are there.
 pub(super) async fn run(
@@ -47,8 +52,38 @@ async fn check_out(
 ) -> Result<(), String> {
     let from = aside(at, reference, depth, part).await?;
     let job = at.job.clone();
-    let placed = blocking(move || place(&job.folder, &from, &path)).await;
-    placed.map_err(|error| error.to_string())
+    let placed = blocking(move || {
+        place(&job.folder, &from, &path)?;
+        match job.inside() {
+            Some(_) => trust(&job, &path),
+            None => Ok(()),
+        }
+    });
+    placed.await.map_err(|error| error.to_string())
+}
+
+/// The user of a container is another than the one who owns the files, and its git wants to be told
+/// that they are to be trusted: as the service's own checkout tells it, in the home that it has.
+fn trust(job: &Job, path: &Path) -> io::Result<()> {
+    let paths = Paths::of_job(&job.folder, &job.spec.repo);
+    let seen = paths.inside(&job.folder.workspace().join(path).to_string_lossy());
+    let seen = seen.trim_end_matches('/');
+    let quoted = seen.replace('\\', "\\\\").replace('"', "\\\"");
+    let entry = format!("[safe]\n\tdirectory = \"{quoted}\"\n");
+    job.folder.make_seen()?;
+    let file = job.folder.home().join(".gitconfig");
+    let there = read_bounded(&file, GIT_CONFIG_BYTES_MAX)?.unwrap_or_default();
+    let mut text = String::from_utf8_lossy(&there).into_owned();
+    if text.contains(&entry) || there.len() as u64 > GIT_CONFIG_BYTES_MAX {
+        return Ok(());
+    }
+    text.push_str(&entry);
+    // Another file in its place: a link that the container made is not followed.
+    match fs::remove_file(&file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    io::Write::write_all(&mut fs::File::create_new(&file)?, text.as_bytes())
 }
 
 /// A checkout in a folder of the step's own, outside of the workspace.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use grit_pipeline::StepSpec;
 
 use super::folder::Folder;
+use super::programs::is_program;
 
 /// What steps get of our own environment; everything else in it is none of their business.
 const INHERITED: [&str; 8] =
@@ -23,9 +24,14 @@ pub(super) const FILES: [(&str, &str); 5] = [
     ("GITHUB_STATE", "state"),
 ];
 
-/// Whether a variable says where something of this machine is.
-pub(super) fn is_of_the_machine(name: &str) -> bool {
-    INHERITED.contains(&name) || name == "TMPDIR"
+/// What of a step's variables a container has as well: not what says where something of this
+/// machine is, unless the step says so itself.
+pub(super) fn of_container(all: &Variables, spec: &StepSpec) -> Variables {
+    let is_of_the_machine = |name: &str| INHERITED.contains(&name) || name == "TMPDIR";
+    let stays =
+        |name: &str| name != "PATH" && (!is_of_the_machine(name) || spec.env.contains_key(name));
+    let all = all.iter().filter(|(name, _)| name.to_str().is_some_and(stays));
+    all.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 pub(super) type Variables = BTreeMap<OsString, OsString>;
@@ -84,15 +90,15 @@ pub(super) fn server_name(spec: &StepSpec) -> Option<(OsString, OsString)> {
     Some(("GITHUB_SERVER_URL".into(), format!("http://grit.localhost:{port}").into()))
 }
 
+/// `PATH` with these folders before it.
+pub(super) fn with_path(folders: &[String], path: &str) -> OsString {
+    prepended(folders, OsStr::new(path))
+}
+
 /// Where `program` is, on the `PATH` of `variables`.
 pub(super) fn find_program(program: &str, variables: &Variables) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
     let path = variables.get(OsStr::new("PATH"))?;
-    let is_program = |path: &PathBuf| {
-        let metadata = path.metadata();
-        metadata.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-    };
-    env::split_paths(path).map(|folder| folder.join(program)).find(is_program)
+    env::split_paths(path).map(|folder| folder.join(program)).find(|path| is_program(path))
 }
 
 fn prepended(folders: &[String], path: &OsStr) -> OsString {

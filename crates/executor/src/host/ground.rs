@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use grit_blob::{Anchor, Item};
 use grit_types::Digest;
 
+use super::container::Paths;
 use super::step::Attempt;
 use crate::store::select::{Bases, lexical};
 
@@ -19,21 +20,61 @@ pub(super) struct Ground {
     pub workspace: PathBuf,
     pub temp: PathBuf,
     pub home: PathBuf,
+    /// Of a job in a container, the folders that it has in common with the machine; what else it
+    /// names is its image's.
+    seen: Option<Vec<PathBuf>>,
+    paths: Option<Paths>,
 }
 
 impl Ground {
     pub fn of(at: &Attempt) -> Self {
         let home = at.variables.get(OsStr::new("HOME"));
+        let inside = at.job.inside();
+        let paths = inside.map(|_| Paths::of_job(&at.job.folder, &at.job.spec.repo));
         Self {
             workspace: at.job.folder.workspace(),
             temp: at.job.folder.temp(),
             home: home.map(PathBuf::from).unwrap_or_default(),
+            seen: paths.as_ref().map(Paths::outsides),
+            paths,
         }
+    }
+
+    /// The patterns that lie where the job's files are, and those that do not.
+    pub fn within<'p>(&self, patterns: &'p [String]) -> (Vec<String>, Vec<&'p str>) {
+        let lines = patterns.iter().flat_map(|pattern| pattern.lines()).map(str::trim);
+        let (mut own, mut others) = (Vec::new(), Vec::new());
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let path = line.strip_prefix('!').unwrap_or(line).trim_start();
+            match self.is_seen(&self.path(path)) {
+                true => own.push(line.to_owned()),
+                false => others.push(line),
+            }
+        }
+        match self.seen {
+            Some(_) => (own, others),
+            None => (patterns.to_vec(), others),
+        }
+    }
+
+    fn is_seen(&self, path: &Path) -> bool {
+        let seen = self.seen.as_ref();
+        seen.is_none_or(|seen| seen.iter().any(|folder| path.starts_with(folder)))
+    }
+
+    /// Whether what is there is the job's, wherever links lead.
+    pub fn owns(&self, path: &Path) -> bool {
+        self.seen.is_none() || path.canonicalize().is_ok_and(|real| self.is_seen(&real))
     }
 
     /// For patterns.
     pub fn bases(&self) -> Bases<'_> {
         Bases { workspace: &self.workspace, home: &self.home }
+    }
+
+    /// A path as a program of the step says it.
+    pub fn named(&self, text: &str) -> PathBuf {
+        self.path(&self.paths.as_ref().map_or_else(|| text.to_owned(), |paths| paths.outside(text)))
     }
 
     /// A path as a step names it.
@@ -67,8 +108,10 @@ impl Ground {
     }
 
     fn place<'a>(&self, path: &'a Path) -> (&'static str, &'a Path) {
+        // The home of a container is among the temporary files.
+        let home = if self.seen.is_some() { Some(("home", &self.home)) } else { None };
         let bases = [("workspace", &self.workspace), ("temp", &self.temp), ("home", &self.home)];
-        for (name, base) in bases {
+        for (name, base) in home.into_iter().chain(bases) {
             if let Ok(below) = path.strip_prefix(base)
                 && !base.as_os_str().is_empty()
             {
@@ -84,8 +127,8 @@ impl Ground {
         let (folder, follows) = match name.to_str()? {
             "workspace" => (&*self.workspace, false),
             "temp" => (&*self.temp, false),
-            "home" if self.home.is_absolute() => (&*self.home, true),
-            "root" => (Path::new("/"), true),
+            "home" if self.home.is_absolute() => (&*self.home, self.seen.is_none()),
+            "root" if self.seen.is_none() => (Path::new("/"), true),
             _ => return None,
         };
         Some(Anchor { folder: folder.to_owned(), follows })

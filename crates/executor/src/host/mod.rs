@@ -23,6 +23,7 @@ mod kept;
 mod known;
 mod log;
 mod process;
+mod programs;
 mod rust_cache;
 mod said;
 mod script;

@@ -83,6 +83,31 @@ struct Written {
     refusals: Vec<String>,
 }
 
+impl Made {
+    /// Adds it to what the step said itself; steps in a container are told the paths that it has.
+    fn told(self, at: &Attempt, outcome: &mut StepOutcome) {
+        let paths = Paths::of_job(&at.job.folder, &at.job.spec.repo);
+        let seen = |value: String| match at.job.inside() {
+            Some(_) => paths.inside(&value),
+            None => value,
+        };
+        let all = |values: BTreeMap<String, String>| -> BTreeMap<String, String> {
+            values.into_iter().map(|(name, value)| (name, seen(value))).collect()
+        };
+        let Given { outputs, env, path, state, measured } = self.given;
+        outcome.measured = (!measured.is_empty()).then(|| Box::new(measured));
+        for (to, values) in [
+            (&mut outcome.outputs, [self.outputs, outputs]),
+            (&mut outcome.env, [self.env, env]),
+            (&mut outcome.state, [self.state, state]),
+        ] {
+            to.extend(values.into_iter().flat_map(all));
+        }
+        outcome.path.extend(path.into_iter().map(seen));
+        outcome.action = self.action;
+    }
+}
+
 impl Step {
     /// What became of the effect, or becomes of it now.
     pub async fn conclude(self) -> Result<StepOutcome, RunnerError> {
@@ -140,16 +165,7 @@ impl Step {
             Err(error) => return Err(self.give_up(&job, error).await),
         };
         let mut outcome = attempt.gather(conclusion).await?;
-        outcome.outputs.extend(made.outputs);
-        outcome.env.extend(made.env);
-        outcome.state.extend(made.state);
-        outcome.outputs.extend(made.given.outputs);
-        outcome.env.extend(made.given.env);
-        outcome.path.extend(made.given.path);
-        outcome.state.extend(made.given.state);
-        let measured = made.given.measured;
-        outcome.measured = (!measured.is_empty()).then(|| Box::new(measured));
-        outcome.action = made.action;
+        made.told(&attempt, &mut outcome);
         outcome.duration = self.shared.config.clock.now().since(begun);
         let (of, index) = (job.clone(), self.spec.index);
         let hidden = blocking(move || hiding::outcome(&of, index, outcome)).await;
@@ -242,17 +258,20 @@ impl Step {
         Ok(variables)
     }
 
-    /// What we do ourselves for a job in a container uses the container's home.
+    /// What we do ourselves for a job in a container uses the container's home and programs.
     fn variables(
         &self,
         job: &Job,
         spec: &StepSpec,
         secrets: &BTreeMap<String, String>,
     ) -> Variables {
-        let mut all = self.shared.inherited.for_step(&job.folder, spec, secrets);
-        if job.inside().is_some() {
-            all.insert("HOME".into(), job.folder.home().into());
-        }
+        let all = self.shared.inherited.for_step(&job.folder, spec, secrets);
+        let Some(inside) = job.inside() else { return all };
+        let paths = Paths::of_job(&job.folder, &job.spec.repo);
+        let folders: Vec<String> = spec.path.iter().map(|folder| paths.inside(folder)).collect();
+        let mut all = environment::of_container(&all, spec);
+        all.insert("HOME".into(), job.folder.home().into());
+        all.insert("PATH".into(), environment::with_path(&folders, &inside.path));
         all
     }
 
@@ -473,7 +492,11 @@ impl Written {
 /// What we do ourselves needs the paths of this machine; scripts and programs are told those that
 /// their container has.
 fn on_machine(spec: &mut StepSpec, paths: &Paths) {
-    let outside = |text: &mut String| *text = paths.outside(text);
+    let outside = |text: &mut String| match text.strip_prefix('!') {
+        // A pattern that takes back.
+        Some(rest) => *text = format!("!{}", paths.outside(rest)),
+        None => *text = paths.outside(text),
+    };
     spec.env.values_mut().for_each(outside);
     spec.working_directory.iter_mut().for_each(outside);
     match &mut spec.action {

@@ -4,6 +4,7 @@ mod contract;
 mod ending;
 mod ground;
 mod hiding;
+mod inside;
 mod keeping;
 mod logging;
 mod misbehaving;

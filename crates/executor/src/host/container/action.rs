@@ -4,7 +4,7 @@ use grit_engine::{Engine, EngineError, Recipe, Wanted};
 use grit_pipeline::{ActionImage, Conclusion, RunnerError};
 
 use super::super::step::Attempt;
-use super::super::{blocking, chain, failed};
+use super::super::{blocking, chain, environment, failed};
 use super::command::{read, shared_variables};
 use super::paths::Paths;
 use super::{engine, image, labels, refused, tell, telling};
@@ -144,7 +144,7 @@ fn wanted(at: &Attempt, image: String, entrypoint: Option<&str>, args: &[String]
         image,
         entrypoint: entrypoint.map(|program| vec![program.to_owned()]),
         command: (!args.is_empty()).then(|| args.iter().map(|arg| paths.inside(arg)).collect()),
-        env: shared_variables(at, &paths),
+        env: shared_variables(at, &paths, &environment::of_container(&at.variables, &at.spec)),
         labels: labels(&at.shared, run, job, Some(index)),
         cwd: Some(paths.inside(&workspace.to_string_lossy())),
         network: network.filter(|network| !network.is_empty()),

@@ -8,7 +8,7 @@ use grit_pipeline::{Conclusion, RunnerError};
 use tokio::sync::{Mutex, watch};
 
 use super::super::chain;
-use super::super::environment::{FILES, is_of_the_machine};
+use super::super::environment::{FILES, Variables};
 use super::super::job::Job;
 use super::super::log::Log;
 use super::super::process::Command;
@@ -19,6 +19,9 @@ use super::{Inside, end, engine, refused};
 
 /// For the last words of what outlives the command.
 const LAST_WORDS_MAX: Duration = Duration::from_millis(500);
+
+/// Of what a program is asked, it says no more.
+const SAID_BYTES_MAX: usize = 256 << 10;
 
 /// Between two looks at a command whose output does not end.
 const LOOK_FIRST: Duration = Duration::from_millis(20);
@@ -41,7 +44,7 @@ pub(in super::super) async fn run(
     }
     let wanted = grit_engine::Command {
         words,
-        env: variables(at, inside, &paths),
+        env: variables(at, &paths, &command.variables),
         cwd: Some(paths.inside(&command.cwd.to_string_lossy())),
         user: None,
     };
@@ -146,25 +149,22 @@ impl Reader {
 }
 
 /// The environment of a command: the step's, with the paths that the container has.
-fn variables(at: &Attempt, inside: &Inside, paths: &Paths) -> Vec<String> {
-    let mut all = shared_variables(at, paths);
-    let mut path = at.spec.path.iter().map(|folder| paths.inside(folder)).collect::<Vec<_>>();
-    path.push(inside.path.clone());
-    all.insert("PATH".to_owned(), path.join(":"));
+fn variables(at: &Attempt, paths: &Paths, own: &Variables) -> Vec<String> {
+    let mut all = shared_variables(at, paths, own);
     let marker = format!("{}/{}/{}", at.shared.unit, at.spec.job, at.spec.index);
     all.insert(sweeping::MARKER.to_owned(), marker);
     all.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
-/// What of a step's environment is not this machine's.
-pub(super) fn shared_variables(at: &Attempt, paths: &Paths) -> BTreeMap<String, String> {
-    let asked = |name: &str| at.spec.env.contains_key(name);
+/// A step's environment as a container has it.
+pub(super) fn shared_variables(
+    at: &Attempt,
+    paths: &Paths,
+    own: &Variables,
+) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
-    for (name, value) in &at.variables {
+    for (name, value) in own {
         let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
-        if name == "PATH" || (is_of_the_machine(name) && !asked(name)) {
-            continue;
-        }
         all.insert(name.to_owned(), paths.inside(value));
     }
     let files = at.job.folder.step(at.spec.index);
@@ -174,4 +174,46 @@ pub(super) fn shared_variables(at: &Attempt, paths: &Paths) -> BTreeMap<String, 
     all.insert("HOME".to_owned(), paths::HOME.to_owned());
     all.insert("GITHUB_EVENT_PATH".to_owned(), paths::EVENT.to_owned());
     all
+}
+
+/// What a command in the job's container says on its standard output and its error output; nothing
+/// where it fails, says too much, takes too long, or cannot be asked.
+pub(in super::super) async fn ask(
+    at: &Attempt,
+    inside: &Inside,
+    words: &[&str],
+    within: Duration,
+    own: &Variables,
+) -> Option<(String, String)> {
+    let paths = Paths::of_job(&at.job.folder, &at.job.spec.repo);
+    let command = grit_engine::Command {
+        words: words.iter().map(|word| paths.inside_word(word)).collect(),
+        env: variables(at, &paths, own),
+        cwd: Some(paths.inside(&at.job.folder.workspace().to_string_lossy())),
+        user: None,
+    };
+    let asked = async {
+        let engine = engine(&at.shared).await.ok()?;
+        let (id, mut output) = engine.exec(&inside.id, &command).await.ok()?;
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        while let Some(said) = output.more_of_either().await {
+            let (bytes, is_error) = said.ok()?;
+            if is_error { &mut err } else { &mut out }.extend_from_slice(&bytes);
+            if out.len() + err.len() > SAID_BYTES_MAX {
+                return None;
+            }
+        }
+        let exit = engine.command_state(&id).await.ok()?.exit?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (exit == 0).then(|| (text(&out), text(&err)))
+    };
+    let answer = tokio::time::timeout(within, asked).await;
+    if answer.is_err() {
+        // What does not end would go on beside the step.
+        if let Ok(engine) = engine(&at.shared).await {
+            let ended = end::marked(&at.shared, &engine, inside, at.spec.job, at.spec.index).await;
+            ended.unwrap_or_else(|error| tracing::warn!(error = chain(&error), "a probe is left"));
+        }
+    }
+    answer.ok().flatten()
 }

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Shared, chain, failed};
 
 pub(super) use action::run as run_action;
-pub(super) use command::run as run_command;
+pub(super) use command::{ask, run as run_command};
 pub(super) use end::{down, orphans, step as end_step};
 pub(super) use gateway::gateway;
 pub(super) use paths::Paths;

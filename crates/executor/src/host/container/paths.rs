@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use grit_engine::Mount;
 use grit_types::Repo;
@@ -58,6 +58,11 @@ impl Paths {
             mounts.push(Mount { source, target, read_only: false });
         }
         mounts
+    }
+
+    /// Every folder that a container sees, as the machine has it.
+    pub fn outsides(&self) -> Vec<PathBuf> {
+        self.0.iter().map(|(host, _)| PathBuf::from(host)).collect()
     }
 
     /// The path as a container sees it; a text that is no path of these stays.

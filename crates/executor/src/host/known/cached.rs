@@ -13,7 +13,6 @@ use crate::host::cache::{self, Shelf};
 use crate::host::environment::Variables;
 use crate::host::ground::Ground;
 use crate::host::step::Attempt;
-use crate::host::tool::not_installed;
 use crate::host::{blocking, chain, unseal};
 
 /// Left for what keeps it, beside [`CACHE_KEY`].
@@ -101,7 +100,8 @@ pub(super) async fn save(at: &Attempt) -> Result<(), Stop> {
 
 /// Whatever comes of it fails no step.
 pub(super) async fn keep(at: &Attempt, key: &str, paths: &[String]) -> Result<(), Stop> {
-    let (shelf, key, paths) = (Shelf::of(at, paths), key.to_owned(), paths.to_vec());
+    let paths = cache::own(at, paths).await?;
+    let (shelf, key) = (Shelf::of(at, &paths), key.to_owned());
     let saved = blocking(move || shelf.save(&key, &paths)).await;
     let said = saved.unwrap_or_else(|error| format!("The cache is not kept: {}", chain(&error)));
     Ok(at.say(&said).await?)
@@ -114,8 +114,9 @@ pub(super) async fn take(at: &Attempt, wanted: &Wanted) -> Result<Restored, Stop
     if let Some(why) = cache::refused(at, &keys) {
         return Err(why.into());
     }
-    let why_not = in_use(at, &wanted.paths).await;
-    let (shelf, lookup_only) = (Shelf::of(at, &wanted.paths), why_not.is_some());
+    let paths = cache::own(at, &wanted.paths).await?;
+    let why_not = in_use(at, &paths).await;
+    let (shelf, lookup_only) = (Shelf::of(at, &paths), why_not.is_some());
     let asked = keys.clone();
     let found = blocking(move || shelf.restore(&asked, lookup_only)).await;
     let (matched, said) = match found {
@@ -352,7 +353,7 @@ pub(super) async fn hashed(at: &Attempt, patterns: Vec<String>) -> Result<Option
 /// The folder that the tool says.
 async fn place(at: &Attempt, given: &Given, program: &str, args: &[&str]) -> Result<String, Stop> {
     let said = first_line(at, given, program, args).await?;
-    let path = Ground::of(at).path(said.trim_matches(['"', '\'']));
+    let path = Ground::of(at).named(said.trim_matches(['"', '\'']));
     if said.is_empty() || said == "undefined" || !path.is_absolute() {
         return Err(format!("Could not get cache folder path for {program}").into());
     }
@@ -367,8 +368,8 @@ async fn first_line(
     args: &[&str],
 ) -> Result<String, Stop> {
     let variables = variables(at, given);
-    let path = crate::host::environment::find_program(program, &variables)
-        .ok_or_else(|| not_installed(program))?;
+    let path = at.find_with(program, &variables).await;
+    let path = path.ok_or_else(|| at.not_installed(program))?;
     let said = probe::heard(at, &path, args, &variables).await;
     let said = said.ok_or_else(|| format!("`{program} {}` failed", args.join(" ")))?;
     Ok(said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned())

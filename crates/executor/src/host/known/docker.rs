@@ -7,9 +7,7 @@ use grit_pipeline::Conclusion;
 
 use super::{Given, Inputs, Stop, probe};
 use crate::host::blocking;
-use crate::host::environment::find_program;
 use crate::host::step::Attempt;
-use crate::host::tool::not_installed;
 
 /// The password comes on the standard input, so that no list of processes shows it.
 const LOGIN: &str =
@@ -27,10 +25,12 @@ const EMULATORS: &[(&str, &str)] = &[
     ("linux/riscv64", "qemu-riscv64"),
 ];
 
-/// Docker, which the machine must have.
-pub(super) fn program(at: &Attempt) -> Result<PathBuf, Stop> {
-    find_program("docker", &at.variables).ok_or_else(|| {
-        Stop::Refused(format!("{}: apt-get install docker.io", not_installed("docker")))
+/// Docker, which the machine must have, or the job's container.
+pub(super) async fn program(at: &Attempt) -> Result<PathBuf, Stop> {
+    let found = at.find("docker").await;
+    found.ok_or_else(|| match at.job.inside() {
+        Some(_) => Stop::Refused(at.not_installed("docker")),
+        None => Stop::Refused(format!("{}: apt-get install docker.io", at.not_installed("docker"))),
     })
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn login(
     inputs: &Inputs<'_>,
     given: &mut Given,
 ) -> Result<Conclusion, Stop> {
-    program(at)?;
+    program(at).await?;
     let (Some(user), Some(password)) = (inputs.get("username"), inputs.get("password")) else {
         return Err("docker/login-action needs `username` and `password`".to_owned().into());
     };
@@ -114,7 +114,7 @@ pub(super) async fn qemu(
         at.say(&format!("This machine runs {}.", there.join(", "))).await?;
         return Ok(Conclusion::Exited(0));
     }
-    program(at)?;
+    program(at).await?;
     let image = inputs.or("image", "docker.io/tonistiigi/binfmt:latest");
     let install = if is_all { "all".to_owned() } else { asked.join(",") };
     let words = ["docker", "run", "--rm", "--privileged", image, "--install", &install];
@@ -159,7 +159,7 @@ pub(super) async fn buildx(
     inputs: &Inputs<'_>,
     given: &mut Given,
 ) -> Result<Conclusion, Stop> {
-    let docker = program(at)?;
+    let docker = program(at).await?;
     if probe::said(at, &docker, &["buildx", "version"]).await.is_none() {
         let how = "`docker buildx` is not installed: apt-get install docker-buildx";
         return Err(how.to_owned().into());

@@ -157,7 +157,7 @@ pub(super) async fn build(
     inputs: &Inputs<'_>,
     given: &mut Given,
 ) -> Result<Conclusion, Stop> {
-    docker::program(at)?;
+    docker::program(at).await?;
     let folder = at.job.folder.temp().join(format!("build-{}", at.spec.index));
     let made = blocking({
         let folder = folder.clone();
@@ -203,9 +203,16 @@ async fn context(at: &Attempt, inputs: &Inputs<'_>) -> Result<String, Stop> {
             let folder = checkout::aside(at, None, 1, &part).await;
             let folder = folder.map_err(|error| format!("the commit to build: {error}"))?;
             let git = folder.join(".git");
-            let removed = blocking(move || remove_all(&git)).await;
-            removed.map_err(|error| format!("the commit to build: {error}"))?;
-            Ok(folder.display().to_string())
+            // Where the job's container sees it, too.
+            let to = at.job.folder.temp().join(format!("context-{}", at.spec.index));
+            let (from, seen) = (folder, to.clone());
+            let moved = blocking(move || {
+                remove_all(&git)?;
+                remove_all(&seen)?;
+                fs::rename(from, seen)
+            });
+            moved.await.map_err(|error| format!("the commit to build: {error}"))?;
+            Ok(to.display().to_string())
         }
     }
 }

@@ -1,13 +1,11 @@
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use grit_pipeline::Conclusion;
 use grit_pipeline::builtin::version::Tool;
 
-use super::places::{Found, Places, is_program};
+use super::places::{Found, Places};
 use super::setup::{absent, from_files, parse};
 use super::{Given, Inputs, Stop};
-use crate::host::blocking;
 use crate::host::step::Attempt;
 
 /// `actions/setup-java`: each version by its variable, the last as `JAVA_HOME`.
@@ -38,14 +36,11 @@ pub(super) async fn run(
 
 /// Every Java that is there, by the folder that it is in; `jdk`: one that compiles.
 async fn homes(at: &Attempt, jdk: bool) -> Vec<Found> {
-    let all = Places::of(Tool::Java).found(at).await;
     let mut homes: Vec<Found> = Vec::new();
-    for found in all {
-        let real = found.program.canonicalize().unwrap_or_else(|_| found.program.clone());
-        let home = real.parent().and_then(Path::parent).unwrap_or(Path::new("/")).to_owned();
-        let fits = !jdk || is_program(&home.join("bin/javac"));
-        if fits && !homes.iter().any(|other| other.home == home) {
-            homes.push(Found { version: found.version, program: real, home });
+    for found in Places::of(Tool::Java).found(at).await {
+        let is_known = homes.iter().any(|other| other.home == found.home);
+        if !is_known && (!jdk || at.has(&found.home.join("bin/javac")).await) {
+            homes.push(found);
         }
     }
     homes
@@ -58,11 +53,8 @@ async fn use_it(
     inputs: &Inputs<'_>,
 ) -> Result<(), Stop> {
     let home = found.home.display().to_string();
-    let vendor = blocking({
-        let file = found.home.join("release");
-        move || vendor(&file)
-    })
-    .await;
+    let release = at.file_of_the_system(&found.home.join("release")).await;
+    let vendor = vendor(&release.unwrap_or_default());
     let wanted = inputs.get("distribution").unwrap_or_default();
     let text = format!("java {} is used: {home}", found.version);
     at.say(&text).await?;
@@ -81,9 +73,8 @@ async fn use_it(
     Ok(())
 }
 
-fn vendor(release: &Path) -> String {
-    let text = fs::read_to_string(release).unwrap_or_default();
-    let found = text.lines().find_map(|line| line.strip_prefix("IMPLEMENTOR="));
+fn vendor(release: &str) -> String {
+    let found = release.lines().find_map(|line| line.strip_prefix("IMPLEMENTOR="));
     found.unwrap_or_default().trim_matches('"').to_owned()
 }
 

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use grit_pipeline::builtin::version::{Tool, Version};
 
 use super::super::blocking;
+use super::super::container::Inside;
+use super::super::programs::is_program;
 use super::super::step::Attempt;
 use super::probe;
 
@@ -19,6 +20,35 @@ const TOOL_CACHE_DEFAULT: &str = "/opt/hostedtoolcache";
 /// Folders of which everything is on the `PATH` already, and much else with it.
 const SHARED: [&str; 6] =
     ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin", "/usr/local/sbin"];
+
+/// Tells programs of a container, each with what it is without links: of names between colons, of one
+/// that has a number behind it, from the `PATH`, a tool cache for that kind of machine, and folders
+/// with a folder for each version.
+const LOOK: &str = r#"
+names=$1 stem=$2 cached=$3 arch=$4; shift 4
+IFS=:
+tell() {
+  [ -f "$1" ] && [ -x "$1" ] || return
+  echo "$1"
+  readlink -f "$1" 2>/dev/null || echo "$1"
+}
+look() {
+  for name in $names; do tell "$1/$name"; done
+  [ -n "$stem" ] || return
+  for file in "$1/$stem"[0-9.]*; do
+    case ${file##*/"$stem"} in *[!0-9.]*) ;; *) tell "$file" ;; esac
+  done
+}
+for folder in $PATH; do case $folder in /*) look "$folder" ;; esac; done
+for folder; do for bin in "$folder"/*/bin; do look "$bin"; done; done
+if [ -n "$cached" ]; then
+  for complete in $cached/*/"$arch.complete"; do
+    look "${complete%.complete}/bin"
+    look "${complete%.complete}"
+  done
+fi
+exit 0
+"#;
 
 /// One version of a tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,14 +128,16 @@ impl Places {
 
     /// Everything that there is.
     pub async fn found(&self, at: &Attempt) -> Vec<Found> {
-        let mut found = self.in_tool_cache(at).await;
-        for program in self.programs_there(at).await.into_iter().take(PROGRAMS_MAX) {
+        let (mut found, programs) = match at.job.inside() {
+            Some(inside) => (Vec::new(), self.programs_inside(at, inside).await),
+            None => (self.in_tool_cache(at).await, self.programs_there(at).await),
+        };
+        for (program, real) in programs.into_iter().take(PROGRAMS_MAX) {
             let version = match of_folder(&program) {
                 Some(version) => Some(version),
                 None => self.ask(at, &program).await,
             };
             let Some(version) = version else { continue };
-            let real = program.canonicalize().unwrap_or_else(|_| program.clone());
             let home = real.parent().and_then(Path::parent).unwrap_or(Path::new("/")).to_owned();
             if !found.iter().any(|other| other.program == program) {
                 found.push(Found { version, program, home });
@@ -153,8 +185,35 @@ impl Places {
         .await
     }
 
-    /// Programs that must be asked which version they are.
-    async fn programs_there(&self, at: &Attempt) -> Vec<PathBuf> {
+    /// Programs of the job's container, and what they are without links.
+    async fn programs_inside(&self, at: &Attempt, inside: &Inside) -> Vec<(PathBuf, PathBuf)> {
+        let stem = self.programs.first().filter(|name| matches!(**name, "python3" | "ruby"));
+        let (names, arch) = (self.programs.join(":"), arch());
+        let cached = match self.cached {
+            "" => String::new(),
+            name if name.ends_with('_') => format!("{TOOL_CACHE_DEFAULT}/{name}*"),
+            name => format!("{TOOL_CACHE_DEFAULT}/{name}"),
+        };
+        let managed = self
+            .managed
+            .iter()
+            .flat_map(|folder| ["/root", "/github/home"].map(|home| format!("{home}/{folder}")));
+        let folders: Vec<String> =
+            self.system.iter().map(|folder| (*folder).to_owned()).chain(managed).collect();
+        let mut words = vec![names.as_str(), stem.map_or("", |stem| stem), &cached, arch];
+        words.extend(folders.iter().map(String::as_str));
+        let said = at.shell(inside, LOOK, &words).await.unwrap_or_default();
+        let lines: Vec<&str> = said.lines().collect();
+        let mut seen = BTreeSet::new();
+        let pairs =
+            lines.chunks_exact(2).map(|pair| (PathBuf::from(pair[0]), PathBuf::from(pair[1])));
+        pairs
+            .filter(|(program, real)| seen.insert((real.clone(), name(program).to_owned())))
+            .collect()
+    }
+
+    /// Programs that must be asked which version they are, and what they are without links.
+    async fn programs_there(&self, at: &Attempt) -> Vec<(PathBuf, PathBuf)> {
         let path = at.variables.get(std::ffi::OsStr::new("PATH")).cloned().unwrap_or_default();
         let mut homes: Vec<PathBuf> = self.system.iter().map(PathBuf::from).collect();
         homes.extend(self.managed.iter().map(|folder| at.home().join(folder)));
@@ -170,9 +229,9 @@ impl Places {
             for folder in folders.iter().filter(|folder| folder.is_absolute()) {
                 for program in in_folder(folder, names) {
                     // A shim is one file under many names, and each name is another version.
-                    let key = (program.canonicalize().ok(), name(&program).to_owned());
-                    if seen.insert(key) {
-                        programs.push(program);
+                    let real = program.canonicalize().unwrap_or_else(|_| program.clone());
+                    if seen.insert((real.clone(), name(&program).to_owned())) {
+                        programs.push((program, real));
                     }
                 }
             }
@@ -201,10 +260,6 @@ pub(super) fn tool_caches(at: &Attempt) -> [PathBuf; 2] {
 /// Whether a folder holds the programs of the whole system.
 pub(super) fn is_shared(folder: &Path) -> bool {
     SHARED.iter().any(|shared| Path::new(shared) == folder)
-}
-
-pub(super) fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 /// `python3` is there as `python3.11` as well; so is `ruby3.2`.

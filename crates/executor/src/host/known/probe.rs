@@ -1,20 +1,17 @@
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use grit_pipeline::builtin::version::Version;
-use tokio::io::AsyncReadExt;
 
 use crate::host::environment::Variables;
 use crate::host::step::Attempt;
 
 /// A program that does not tell its version by then is none.
 const TIME_MAX: Duration = Duration::from_secs(20);
-const OUTPUT_BYTES_MAX: u64 = 256 << 10;
 
 /// What the program says, with the step's variables: both streams, where it succeeds.
 pub(super) async fn said(at: &Attempt, program: &Path, args: &[&str]) -> Option<String> {
-    let (out, err) = both(at, program, args, &at.variables).await?;
+    let (out, err) = at.both(program, args, TIME_MAX, &at.variables).await?;
     Some(out + &err)
 }
 
@@ -25,38 +22,7 @@ pub(super) async fn heard(
     args: &[&str],
     variables: &Variables,
 ) -> Option<String> {
-    both(at, program, args, variables).await.map(|(out, _)| out)
-}
-
-async fn both(
-    at: &Attempt,
-    program: &Path,
-    args: &[&str],
-    variables: &Variables,
-) -> Option<(String, String)> {
-    let mut command = tokio::process::Command::new(program);
-    command
-        .args(args)
-        .current_dir(at.job.folder.workspace())
-        .env_clear()
-        .envs(variables)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = command.spawn().ok()?;
-    let (stdout, stderr) = (child.stdout.take()?, child.stderr.take()?);
-    let read = async {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let (mut stdout, mut stderr) =
-            (stdout.take(OUTPUT_BYTES_MAX), stderr.take(OUTPUT_BYTES_MAX));
-        let both = tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err));
-        both.0.and(both.1).ok()?;
-        let status = child.wait().await.ok()?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        status.success().then(|| (text(&out), text(&err)))
-    };
-    tokio::time::timeout(TIME_MAX, read).await.ok().flatten()
+    at.both(program, args, TIME_MAX, variables).await.map(|(out, _)| out)
 }
 
 /// The first version that a text names: `go version go1.22.1 linux/amd64`.

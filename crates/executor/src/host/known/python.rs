@@ -6,9 +6,7 @@ use grit_pipeline::builtin::version::{Asked, Tool};
 use super::places::{Found, is_shared};
 use super::setup::{adopt, choose, from_files, parse};
 use super::{Given, Inputs, Stop, probe};
-use crate::host::environment::find_program;
 use crate::host::step::Attempt;
-use crate::host::tool::not_installed;
 
 /// Tells the folder that an interpreter belongs to, and the interpreter itself.
 const WHERE: &str = "import sys, os; print(sys.prefix); print(os.path.realpath(sys.executable))";
@@ -27,10 +25,9 @@ pub(super) async fn run(
         texts = from_files(at, Tool::Python, named, &[".python-version", ".tool-versions"]).await?;
     }
     if texts.is_empty() {
-        let path =
-            find_program("python3", &at.variables).ok_or_else(|| not_installed("python3"))?;
-        let text = "No version is asked for: the machine's Python is used";
-        at.announce("warning", "setup-python", text).await?;
+        let path = at.find("python3").await.ok_or_else(|| at.not_installed("python3"))?;
+        let text = format!("No version is asked for: the Python of {} is used", at.whose());
+        at.announce("warning", "setup-python", &text).await?;
         given.output("python-path", path.display().to_string());
         return Ok(Conclusion::Exited(0));
     }
@@ -66,7 +63,7 @@ async fn use_it(
     let folder = found.program.parent().unwrap_or(Path::new("/"));
     let version = found.version.to_string();
     if inputs.get("update-environment") != Some("false") {
-        if is_shared(folder) || !folder.join("python").exists() {
+        if is_shared(folder) || !at.has(&folder.join("python")).await {
             adopt(at, &COMPANIONS, found, given).await?;
         } else {
             given.path.push(folder.display().to_string());

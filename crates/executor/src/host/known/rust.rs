@@ -5,9 +5,7 @@ use grit_pipeline::builtin::file::{Toolchain, rust_toolchain};
 use grit_pipeline::builtin::version::{Asked, Tool, Version};
 
 use super::{Given, Inputs, Stop, probe};
-use crate::host::environment::find_program;
 use crate::host::step::Attempt;
-use crate::host::tool::not_installed;
 
 const FILES: [&str; 2] = ["rust-toolchain.toml", "rust-toolchain"];
 
@@ -22,7 +20,7 @@ pub(super) async fn run(
 ) -> Result<Conclusion, Stop> {
     let (wanted, is_from_file) = wanted(at, action, reference, inputs).await?;
     check(&wanted)?;
-    match find_program("rustup", &at.variables) {
+    match at.find("rustup").await {
         Some(rustup) => {
             let name = by_rustup(at, &rustup, &wanted).await?;
             let overrides = action != "dtolnay/rust-toolchain" || !has_file(at).await?;
@@ -135,7 +133,7 @@ async fn by_rustup(at: &Attempt, rustup: &Path, wanted: &Toolchain) -> Result<St
             let missing: Vec<&str> = missing.iter().map(|part| part.as_str()).collect();
             let missing = missing.join(", ");
             return Err(format!(
-                "{missing} of toolchain {name} is not on this machine, and rustup could not add it: \
+                "{missing} of toolchain {name} is not there, and rustup could not add it: \
                  `rustup {kind} add --toolchain {name} {missing}`"
             )
             .into());
@@ -199,21 +197,20 @@ async fn install(at: &Attempt, wanted: &Toolchain, there: &[String]) -> Result<S
 
 /// A compiler of the system, which is of one version.
 async fn without_rustup(at: &Attempt, wanted: &Toolchain) -> Result<(), Stop> {
-    let version = rustc_version(at, None).await.ok_or_else(|| not_installed("rustc"))?;
+    let version = rustc_version(at, None).await.ok_or_else(|| at.not_installed("rustc"))?;
     let channel = &wanted.channel;
     let is_it = match channel.as_str() {
         "stable" => version.pre().is_empty(),
         "beta" | "nightly" => version.pre().starts_with(channel.as_str()),
         number => Asked::parse(Tool::Other, number).is_ok_and(|asked| asked.admits(&version)),
     };
-    let missing = wanted.components.iter().find(|part| {
-        let program = match part.as_str() {
-            "clippy" => "cargo-clippy",
-            other => other,
-        };
-        find_program(program, &at.variables).is_none()
-    });
-    let missing = missing.or_else(|| wanted.targets.first());
+    let mut missing = wanted.targets.first();
+    for part in wanted.components.iter().rev() {
+        let program = if part == "clippy" { "cargo-clippy" } else { part };
+        if at.find(program).await.is_none() {
+            missing = Some(part);
+        }
+    }
     match missing {
         None if is_it => Ok(()),
         Some(part) if is_it => Err(format!(
@@ -229,14 +226,14 @@ async fn without_rustup(at: &Attempt, wanted: &Toolchain) -> Result<(), Stop> {
 }
 
 async fn rustc_version(at: &Attempt, toolchain: Option<&str>) -> Option<Version> {
-    let rustc = find_program("rustc", &at.variables)?;
+    let rustc = at.find("rustc").await?;
     let plus = toolchain.map(|name| format!("+{name}"));
     let args: Vec<&str> = plus.as_deref().into_iter().chain(["--version"]).collect();
     probe::version_in(&probe::said(at, &rustc, &args).await?)
 }
 
 async fn tell(at: &Attempt, name: &str, given: &mut Given) -> Result<(), Stop> {
-    let rustc = find_program("rustc", &at.variables).ok_or_else(|| not_installed("rustc"))?;
+    let rustc = at.find("rustc").await.ok_or_else(|| at.not_installed("rustc"))?;
     let plus = given.env.get("RUSTUP_TOOLCHAIN").map(|name| format!("+{name}"));
     let args: Vec<&str> = plus.as_deref().into_iter().chain(["-vV"]).collect();
     let said = probe::said(at, &rustc, &args).await;

@@ -1,8 +1,10 @@
 use grit_pipeline::Conclusion;
 
 use super::{Inputs, Stop};
-use crate::host::environment::find_program;
 use crate::host::step::Attempt;
+
+const NOT_INSTALLED: &str =
+    "`trivy` is not installed: https://trivy.dev/latest/getting-started/installation";
 
 /// Inputs of `aquasecurity/trivy-action` that are flags with one value.
 const VALUES: &[(&str, &str)] = &[
@@ -31,9 +33,12 @@ const SWITCHES: &[(&str, &str)] = &[
 
 /// `aquasecurity/trivy-action`: with the trivy of the `PATH`.
 pub(super) async fn trivy(at: &Attempt, inputs: &Inputs<'_>) -> Result<Conclusion, Stop> {
-    if find_program("trivy", &at.variables).is_none() {
-        let how = "`trivy` is not installed: https://trivy.dev/latest/getting-started/installation";
-        return Err(how.to_owned().into());
+    if at.find("trivy").await.is_none() {
+        return Err(match at.job.inside() {
+            Some(_) => at.not_installed("trivy"),
+            None => NOT_INSTALLED.to_owned(),
+        }
+        .into());
     }
     let kind = inputs.or("scan-type", "image");
     const KINDS: [&str; 8] =

@@ -4,9 +4,7 @@ use grit_pipeline::Conclusion;
 
 use super::{Inputs, Stop};
 use crate::host::blocking;
-use crate::host::environment::find_program;
 use crate::host::step::Attempt;
-use crate::host::tool::not_installed;
 
 /// What a script of `actions/github-script` finds: `core`, `context`, `exec`, `io`, `glob`, `github`.
 const SHIM: &str = include_str!("script.js");
@@ -14,8 +12,9 @@ const SHIM: &str = include_str!("script.js");
 /// `actions/github-script`: the script is run by Node. What it asks of the service is not
 /// delivered, and fails.
 pub(super) async fn run(at: &Attempt, inputs: &Inputs<'_>) -> Result<Conclusion, Stop> {
-    if find_program("node", &at.variables).is_none() {
-        return Err(not_installed("node").into());
+    let is_lent = at.job.inside().is_some_and(|inside| inside.node);
+    if !is_lent && at.find("node").await.is_none() {
+        return Err(at.not_installed("node").into());
     }
     let script = inputs.get("script").ok_or_else(|| "github-script needs `script`".to_owned())?;
     let folder = at.job.folder.step(at.spec.index);

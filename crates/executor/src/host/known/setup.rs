@@ -8,10 +8,9 @@ use grit_pipeline::Conclusion;
 use grit_pipeline::builtin::file::asked_in;
 use grit_pipeline::builtin::version::{Asked, Tool, Version};
 
-use super::places::{Found, Places, arch, is_program, is_shared, tool_caches};
+use super::places::{Found, Places, arch, is_shared, tool_caches};
 use super::{Given, Inputs, Stop, cached, probe};
 use crate::host::blocking;
-use crate::host::environment::find_program;
 use crate::host::step::Attempt;
 use crate::host::tool::not_installed;
 
@@ -122,16 +121,16 @@ async fn without_version(
     setup: &Setup,
     given: &mut Given,
 ) -> Result<Conclusion, Stop> {
-    let program =
-        find_program(setup.name, &at.variables).ok_or_else(|| not_installed(setup.name))?;
+    let program = at.find(setup.name).await.ok_or_else(|| at.not_installed(setup.name))?;
     let places = Places::of(setup.tool);
     let said = probe::said(at, &program, places.version).await.unwrap_or_default();
     let version = probe::version_in(&said).map(|version| version.to_string()).unwrap_or_default();
     let prefix = if setup.tool == Tool::Node { "v" } else { "" };
     given.output(setup.output, format!("{prefix}{version}"));
     at.say(&format!(
-        "No version is asked for: {} {version} of this machine is used: {}",
+        "No version is asked for: {} {version} of {} is used: {}",
         setup.name,
+        at.whose(),
         program.display()
     ))
     .await?;
@@ -197,8 +196,9 @@ pub(super) async fn choose(
     };
     if asked.is_newest() {
         let text = format!(
-            "{name} {version} is the newest on this machine; \
-            whether a newer one is published is not looked up"
+            "{name} {version} is the newest of {}; \
+            whether a newer one is published is not looked up",
+            at.whose()
         );
         at.announce("notice", "Toolchain", &text).await?;
     }
@@ -224,13 +224,19 @@ pub(super) fn absent(
     versions.sort_unstable();
     versions.dedup();
     let there = match versions.is_empty() {
-        true => "none is on this machine".to_owned(),
+        true => format!("{} has none", at.whose()),
         false => {
             let list: Vec<String> = versions.iter().map(ToString::to_string).collect();
-            format!("this machine has {}", list.join(", "))
+            format!("{} has {}", at.whose(), list.join(", "))
         }
     };
     let text = asked.text();
+    if at.job.inside().is_some() {
+        return format!(
+            "{name} {text} is asked for, and {there}. No other version is used in its place: take an \
+             image that has it"
+        );
+    }
     let plain = text.trim_start_matches(|c: char| !c.is_ascii_digit()).trim_end_matches(".x");
     let how = match tool {
         Tool::Node => format!("`nvm install {text}`"),
@@ -272,21 +278,27 @@ pub(super) async fn adopt(
         return Ok(());
     }
     let links = at.job.folder.temp().join(format!("tools-{}", at.spec.index));
-    let (to, program) = (links.clone(), found.program.clone());
-    let names: Vec<String> = companions.iter().map(|name| (*name).to_owned()).collect();
-    let linked = blocking(move || link(&folder, &program, &names, &to)).await;
+    let others = companions.get(1..).unwrap_or_default();
+    let mut targets: Vec<(String, PathBuf)> = companions
+        .first()
+        .map(|name| ((*name).to_owned(), found.program.clone()))
+        .into_iter()
+        .collect();
+    let there = at.programs_in(&folder, others).await.into_iter();
+    targets.extend(there.map(|name| (name.clone(), folder.join(name))));
+    let to = links.clone();
+    let linked = blocking(move || link(&targets, &to)).await;
     linked.map_err(|error| Stop::Refused(format!("link {}: {error}", links.display())))?;
     given.path.push(links.display().to_string());
     Ok(())
 }
 
-/// The program under the first of its names, and what lies beside it under theirs.
-fn link(from: &Path, program: &Path, names: &[String], to: &Path) -> std::io::Result<()> {
+/// Each program under its name.
+fn link(targets: &[(String, PathBuf)], to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
-    for (at, name) in names.iter().enumerate() {
-        let target = if at == 0 { program.to_owned() } else { from.join(name) };
+    for (name, target) in targets {
         let link = to.join(name);
-        if is_program(&target) && fs::symlink_metadata(&link).is_err() {
+        if fs::symlink_metadata(&link).is_err() {
             std::os::unix::fs::symlink(target, link)?;
         }
     }
@@ -402,7 +414,7 @@ pub(super) async fn dotnet(
             from_files(at, Tool::Dotnet, inputs.get("global-json-file"), &["global.json"]).await?;
     }
     let asked = parse(Tool::Dotnet, &texts)?;
-    let program = find_program("dotnet", &at.variables);
+    let program = at.find("dotnet").await;
     let sdks = match &program {
         Some(program) => probe::said(at, program, &["--list-sdks"]).await.unwrap_or_default(),
         None => String::new(),
@@ -428,7 +440,7 @@ pub(super) async fn dotnet(
         }
     }
     if program.is_none() {
-        return Err(not_installed("dotnet").into());
+        return Err(at.not_installed("dotnet").into());
     }
     given.output("cache-hit", "false");
     Ok(Conclusion::Exited(0))
@@ -464,7 +476,7 @@ pub(super) async fn other(
 
 /// The program of the `PATH`, if it is of the version that is asked for.
 async fn one_program(at: &Attempt, program: &str, asked: Option<&Asked>) -> Result<String, Stop> {
-    let path = find_program(program, &at.variables).ok_or_else(|| not_installed(program))?;
+    let path = at.find(program).await.ok_or_else(|| at.not_installed(program))?;
     let mut said = None;
     for args in [&["--version"][..], &["version", "--client"], &["version"]] {
         said = probe::said(at, &path, args).await;
@@ -488,7 +500,8 @@ async fn one_program(at: &Attempt, program: &str, asked: Option<&Asked>) -> Resu
         }
     }
     let version = version.map(|version| version.to_string()).unwrap_or_default();
-    at.say(&format!("{program} {version} of this machine is used: {}", path.display())).await?;
+    let whose = at.whose();
+    at.say(&format!("{program} {version} of {whose} is used: {}", path.display())).await?;
     Ok(version)
 }
 

@@ -7,17 +7,16 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use grit_pipeline::keep::RustCacheSpec;
 use grit_pipeline::{Conclusion, RunnerError};
 use grit_types::{Digest, Digester};
 
-use super::environment::find_program;
+use super::container::Paths;
 use super::ground::Ground;
 use super::step::{Attempt, Made};
-use super::{blocking, cache, tool};
+use super::{blocking, cache};
 use crate::store::select::{Walk, select};
 
 /// Variables that change what a compiler makes, by their beginnings.
@@ -58,7 +57,7 @@ pub(super) async fn restore(
     // What is kept is built by no increments; they would be of no use to others.
     made.env.insert("CARGO_INCREMENTAL".to_owned(), "0".to_owned());
     let keys = vec![format!("{general}-{}", &lock[..8]), general];
-    let paths = paths(at, spec);
+    let paths = paths(own_home(at).await, spec);
     let wanted = cache::Wanted { keys, paths: &paths, lookup_only: spec.lookup_only };
     let conclusion = cache::restore(at, wanted, false, made).await?;
     made.outputs.entry("cache-hit".to_owned()).or_insert_with(|| "false".to_owned());
@@ -74,7 +73,9 @@ pub(super) async fn save(at: &Attempt, spec: &RustCacheSpec) -> Result<Conclusio
                 let folder = ground.path(folder);
                 (folder.join("Cargo.lock"), folder.join(target))
             });
-            folders.map(|(lock, target)| clean::target(&target, &lock)).sum::<io::Result<u64>>()
+            // A link of a container may lead to anything of this machine.
+            let own = folders.filter(|(_, target)| ground.owns(target));
+            own.map(|(lock, target)| clean::target(&target, &lock)).sum::<io::Result<u64>>()
         });
         let said = match cleaned.await {
             Ok(removed) => {
@@ -84,56 +85,54 @@ pub(super) async fn save(at: &Attempt, spec: &RustCacheSpec) -> Result<Conclusio
         };
         at.say(&said).await?;
     }
-    if !home_is_ours(at) {
+    let home = own_home(at).await;
+    if home.is_none() {
         at.say("Cargo's home is this machine's own: it stays, and is not kept.").await?;
     }
     // The key is that of the step that restored.
-    cache::save(at, "", &paths(at, spec)).await
+    cache::save(at, "", &paths(home, spec)).await
 }
 
-fn paths(at: &Attempt, spec: &RustCacheSpec) -> Vec<String> {
+fn paths(home: Option<PathBuf>, spec: &RustCacheSpec) -> Vec<String> {
     let join = |(folder, target): &(String, String)| match folder.as_str() {
         "." => target.clone(),
         folder => format!("{folder}/{target}"),
     };
     let targets = spec.workspaces.iter().filter(|_| spec.targets).map(join);
     let mut paths: Vec<String> = targets.chain(spec.directories.clone()).collect();
-    if home_is_ours(at) {
-        let home = cargo_home(at);
+    if let Some(home) = home {
         paths.extend(HOME_PARTS.map(|part| home.join(part).display().to_string()));
     }
     paths
 }
 
-/// Only a home within the job's own folders is taken and given back: any other is that of the
-/// machine's user, who wants nothing of it put back to what it was.
-fn home_is_ours(at: &Attempt) -> bool {
-    let (home, ground) = (cargo_home(at), Ground::of(at));
-    home.starts_with(&ground.workspace) || home.starts_with(&ground.temp)
+/// Cargo's home, if it is the job's. Only one within the job's own folders is taken and given back:
+/// any other is that of the machine's user, who wants nothing of it put back to what it was, or of
+/// an image.
+async fn own_home(at: &Attempt) -> Option<PathBuf> {
+    let (home, ground) = (cargo_home(at).await, Ground::of(at));
+    (home.starts_with(&ground.workspace) || home.starts_with(&ground.temp)).then_some(home)
 }
 
-fn cargo_home(at: &Attempt) -> PathBuf {
-    match at.variables.get(OsStr::new("CARGO_HOME")).filter(|home| !home.is_empty()) {
-        Some(home) => PathBuf::from(home),
-        None => Ground::of(at).home.join(".cargo"),
+async fn cargo_home(at: &Attempt) -> PathBuf {
+    if let Some(home) = at.variables.get(OsStr::new("CARGO_HOME")).filter(|home| !home.is_empty()) {
+        return PathBuf::from(home);
     }
+    if let Some(inside) = at.job.inside() {
+        let said = at.shell(inside, "echo \"$CARGO_HOME\"", &[]).await.unwrap_or_default();
+        if !said.trim().is_empty() {
+            let paths = Paths::of_job(&at.job.folder, &at.job.spec.repo);
+            return PathBuf::from(paths.outside(said.trim()));
+        }
+    }
+    Ground::of(at).home.join(".cargo")
 }
 
 /// What the compiler says of itself.
 async fn version(at: &Attempt) -> Result<String, String> {
-    let program =
-        find_program("rustc", &at.variables).ok_or_else(|| tool::not_installed("rustc"))?;
-    let mut command = tokio::process::Command::new(program);
-    command.arg("-vV").current_dir(at.job.folder.workspace());
-    command.env_clear().envs(&at.variables).stdin(Stdio::null()).kill_on_drop(true);
-    let ran = tokio::time::timeout(VERSION_TIMEOUT, command.output()).await;
-    let output = ran.map_err(|_| "`rustc -vV` does not answer".to_owned())?;
-    let output = output.map_err(|error| format!("`rustc -vV` cannot be run: {error}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(format!("`rustc -vV` failed: {said}"));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    let program = at.find("rustc").await.ok_or_else(|| at.not_installed("rustc"))?;
+    let said = at.both(&program, &["-vV"], VERSION_TIMEOUT, &at.variables).await;
+    said.map(|(out, _)| out).ok_or_else(|| "`rustc -vV` fails, or does not answer".to_owned())
 }
 
 /// All of the key but the digest of the manifests.

@@ -152,6 +152,8 @@ struct Shared {
     jobs: Mutex<HashMap<JobId, Arc<Job>>>,
     steps: Mutex<HashMap<(JobId, u32), Running>>,
     preparing: Mutex<HashMap<JobId, Arc<container::Preparing>>>,
+    /// What the dead left at the engine was looked for.
+    swept: OnceCell<()>,
     /// Held while folders of jobs come or go.
     folders: tokio::sync::Mutex<()>,
     closing: CancellationToken,
@@ -440,6 +442,7 @@ fn open(config: HostConfig) -> Result<Shared, OpenError> {
         jobs: Mutex::default(),
         steps: Mutex::default(),
         preparing: Mutex::default(),
+        swept: OnceCell::new(),
         folders: tokio::sync::Mutex::default(),
         closing: CancellationToken::new(),
         hurry: CancellationToken::new(),

@@ -195,6 +195,28 @@ mod needs_dockerd {
             }
         }
 
+        /// The second is healthy once the first is gone: whatever the machine is busy with, the job
+        /// is looked at after that.
+        #[tokio::test]
+        async fn a_service_that_ends_at_once_fails_the_job() {
+            let world = World::with_engine();
+            let mut first = ContainerSpec::of(BUSYBOX);
+            first.command = Some("sh -c 'echo its last words; exit 3'".to_owned());
+            let mut second = ContainerSpec::of(BUSYBOX);
+            second.command = Some("sleep 1000".to_owned());
+            second.options = "--health-cmd '! ping -c 1 first' --health-interval 100ms \
+                              --health-start-period 1h"
+                .to_owned();
+            let mut job = with_service(job(), second);
+            job.containers.services.insert("first".to_owned(), first);
+            let runner = world.open().await;
+            let error = patiently("the failure", runner.prepare(&effect(1), &job)).await;
+            let said = error.unwrap_err().source.to_string();
+            assert!(said.contains("service container `first` failed: it ended, with status 3"), "{said}");
+            assert!(said.ends_with("its last words"), "{said}");
+            assert_eq!(world.at_the_engine(), NOTHING);
+        }
+
         #[tokio::test]
         async fn a_preparation_can_be_cancelled() {
             let world = World::with_engine();

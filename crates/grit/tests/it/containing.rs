@@ -25,6 +25,8 @@ mod needs_docker {
 
             use grit_testkit::engine::{BUSYBOX, TestEngine, engine};
 
+            use rustix::process::Signal;
+
             use super::super::super::*;
             use crate::env::{GRIT, wait_for};
 
@@ -104,6 +106,64 @@ jobs:
                 assert!(out.stderr.contains("a word"), "{}", out.stderr);
                 let plan = env.grit(&shop, &["run", "--plan", "--json"]).expect_code(0).stdout;
                 assert!(plan.contains("\"services\"") && plan.contains(BUSYBOX), "{plan}");
+            }
+
+            /// What is at the engine of that process.
+            fn owned_by(pid: i32) -> Vec<String> {
+                let format = "{{.ID}} {{.Label \"grit.owner\"}}";
+                let of = format!(" {pid}/");
+                let list = |args: &[&str]| {
+                    let args = [args, &["--filter", "label=grit.owner", "--format", format]].concat();
+                    let said = engine().docker(&args);
+                    let own = said.lines().filter(|line| line.contains(&of));
+                    own.map(str::to_owned).collect::<Vec<_>>()
+                };
+                [list(&["ps", "--all"]), list(&["network", "ls"])].concat()
+            }
+
+            #[test]
+            fn what_a_killed_run_left_goes_with_the_next_and_what_is_alive_stays() {
+                let env = Env::new();
+                let job = workflow(
+                    "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    container: BUSYBOX\n    \
+                     steps: [{run: 'SCRIPT'}]\n",
+                );
+                let endless = env.repository("endless", &[(WORKFLOW, &job.replace("SCRIPT", "sleep 1000"))]);
+                let short = env.repository("short", &[(WORKFLOW, &job.replace("SCRIPT", "true"))]);
+                let start = || {
+                    let mut command = env.command(GRIT, &endless);
+                    let running = env.start(command.arg("run").env("DOCKER_HOST", engine().host()));
+                    wait_for("container", || match &owned_by(running.pid())[..] {
+                        [_, _] => Ok(()),
+                        other => Err(format!("{other:?} {}", running.stderr())),
+                    });
+                    running
+                };
+                let (dead, alive) = (start(), start());
+                let (pid, other) = (dead.pid(), alive.pid());
+                dead.end(Signal::KILL);
+                assert_eq!(owned_by(pid).len(), 2, "a container and its network");
+                run(&env, &short, &[]).expect_code(0);
+                assert_eq!(owned_by(pid), [""; 0]);
+                assert_eq!(owned_by(other).len(), 2);
+                alive.end(Signal::TERM).expect_code(130);
+                assert_eq!(owned_by(other), [""; 0]);
+            }
+
+            #[test]
+            fn a_service_that_ends_at_once_is_told_with_its_log() {
+                let env = Env::new();
+                let text = workflow(
+                    "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    services:\n      db:\n        \
+                     image: BUSYBOX\n        command: sh -c 'echo no room for data; exit 3'\n      \
+                     after:\n        image: BUSYBOX\n        command: sleep 1000\n        options: >-\n          \
+                     --health-cmd '! ping -c 1 db' --health-interval 100ms --health-start-period 1h\n    \
+                     steps: [{run: 'true'}]\n",
+                );
+                let shop = env.repository("shop", &[(WORKFLOW, &text)]);
+                let out = run(&env, &shop, &[]).expect_code(1);
+                assert!(out.stderr.contains("service container `db` failed"), "{}", out.stderr);
+                assert!(out.stderr.contains("no room for data"), "{}", out.stderr);
             }
 
             #[test]

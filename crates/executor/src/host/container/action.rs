@@ -7,7 +7,7 @@ use super::super::step::Attempt;
 use super::super::{blocking, chain, environment, failed};
 use super::command::{read, shared_variables};
 use super::paths::Paths;
-use super::{engine, image, labels, refused, tell, telling};
+use super::{engine, image, labels, owner, refused, tell, telling};
 
 /// So much of a digest tells what was built from what.
 const DIGEST_LEN: usize = 20;
@@ -26,6 +26,7 @@ pub(in super::super) async fn run(
         Ok(engine) => engine,
         Err(error) => return Ok(Conclusion::Unable(chain(&error))),
     };
+    owner::sweep(&at.shared, &engine).await;
     let found = tokio::select! {
         biased;
         conclusion = at.cut_short() => return Ok(conclusion),

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const KILL_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// An engine that does not answer holds up the start no longer.
-const SWEEP_MAX: Duration = Duration::from_secs(10);
+pub(super) const SWEEP_MAX: Duration = Duration::from_secs(10);
 
 /// Sends `$1` to all processes that `$2` marks, and says which they were. Asked to end, they are all
 /// asked before any of them acts: a parent must not see its child end first. The container's first

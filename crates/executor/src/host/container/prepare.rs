@@ -6,16 +6,20 @@ use grit_engine::{Engine, Health, Mount, State, Wanted};
 use grit_pipeline::{
     ContainerSpec, Containers, JobSpec, PreparedContainers, PreparedService, RunnerError,
 };
+use tokio::time::Instant;
 
 use super::super::folder::Folder;
 use super::super::job::Job;
 use super::super::{Shared, blocking, chain, failed, unseal};
 use super::paths::{self, Paths};
-use super::{Inside, Kept, engine, image, labels, preparing, refused};
+use super::{Inside, Kept, engine, image, labels, owner, preparing, refused};
 
 /// Between two looks at a service that is starting.
 const LOOK_FIRST: Duration = Duration::from_millis(50);
 const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// A service whose health nobody asks for is up if it still is by then.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// Of the log of a service that does not come up.
 const LOG_LINES: u32 = 50;
@@ -30,6 +34,7 @@ pub(in super::super) async fn prepare(
     let preparing = preparing(shared, job.job);
     let _turn = preparing.turn.lock().await;
     let engine = engine(shared).await.map_err(|error| refused(&action, &error))?;
+    owner::sweep(shared, &engine).await;
     let read = folder.clone();
     let kept = blocking(move || read.containers()).await;
     if let Some(kept) = kept.map_err(|error| failed(action.clone(), error))?
@@ -104,6 +109,7 @@ async fn make(
         let started = making.service(name, spec).await;
         services.insert(name.clone(), started.map_err(|why| format!("service `{name}`: {why}"))?);
     }
+    let begun = Instant::now();
     let inside = match &containers.job {
         Some(spec) => Some(making.inside(spec).await.map_err(|why| format!("container: {why}"))?),
         None => None,
@@ -113,10 +119,21 @@ async fn make(
         job: inside.as_ref().map(|inside| inside.id.clone()),
         services: BTreeMap::new(),
     };
+    let failed = |name: &String, why| hidden.shown(&format!("service container `{name}` failed: {why}"));
+    let mut unasked = Vec::new();
     for (name, id) in services {
-        let up = making.up(&id).await;
-        let up = up.map_err(|why| hidden.shown(&format!("service `{name}`: {why}")))?;
+        let up = making.up(&id).await.map_err(|why| failed(&name, why))?;
+        if up.health == Health::Unknown {
+            unasked.push((name.clone(), id.clone()));
+        }
         prepared.services.insert(name, PreparedService { id, ports: up.ports });
+    }
+    if !unasked.is_empty() {
+        tokio::time::sleep_until(begun + SETTLE).await;
+    }
+    // It was up when it was looked at first, which it is even if it ends at once.
+    for (name, id) in unasked {
+        making.up(&id).await.map_err(|why| failed(&name, why))?;
     }
     Ok(Kept { v: 1, prepared, inside, gateway })
 }

@@ -105,6 +105,13 @@ pub fn builtin(uses: &str, with: &BTreeMap<String, String>) -> Builtin {
     Builtin::Run(StepAction::Load { uses: uses.to_owned() })
 }
 
+/// Whether it is an action of others, which is looked for elsewhere than in the workspace.
+pub fn is_elsewhere(uses: &str) -> bool {
+    let is_loaded =
+        || matches!(builtin(uses, &BTreeMap::new()), Builtin::Run(StepAction::Load { .. }));
+    !uses.starts_with("./") && is_loaded()
+}
+
 /// An image by its name, with the step's `entrypoint` and `args`.
 fn container(image: &str, with: &BTreeMap<String, String>) -> Builtin {
     let given = |name: &str| with.get(name).filter(|text| !text.is_empty());

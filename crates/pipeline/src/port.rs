@@ -140,6 +140,11 @@ pub enum StepAction {
     Load {
         uses: String,
     },
+    /// Actions of others, and those that their steps use, are looked for before the first step, and
+    /// answered in [`StepOutcome::found`]. One that is not found yet is no failure.
+    LookAhead {
+        uses: Vec<String>,
+    },
     /// An action that the runner does itself, by its name in small letters; `post`: what it does
     /// after the last step.
     Known {
@@ -243,6 +248,10 @@ pub struct StepOutcome {
     /// What [`StepAction::Load`] found.
     #[serde(default)]
     pub action: Option<Box<crate::plan::ActionPlan>>,
+    /// What [`StepAction::LookAhead`] found: the action, if it or one that its steps use has
+    /// something to do before the first step.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub found: BTreeMap<String, Option<Box<crate::plan::ActionPlan>>>,
 }
 
 impl StepOutcome {
@@ -259,6 +268,7 @@ impl StepOutcome {
             summary_bytes: 0,
             measured: None,
             action: None,
+            found: BTreeMap::new(),
         }
     }
 

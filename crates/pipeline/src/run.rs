@@ -10,6 +10,7 @@
 
 mod action;
 mod advance;
+mod ahead;
 mod allow;
 mod call;
 mod command;
@@ -30,6 +31,7 @@ mod state;
 mod step;
 mod view;
 
+pub use ahead::Ahead;
 pub use allow::{TOKEN, is_from_outside, of_environment};
 pub use command::{
     Command, Foreign, Outcome, REQUEST_BYTES_MAX, Refusal, Request, SLOTS_DEFAULT, Selection,

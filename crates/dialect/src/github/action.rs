@@ -1,7 +1,7 @@
 use grit_diag::decode::{Fields, read};
 use grit_diag::yaml::Node;
 use grit_diag::{Diagnostics, Source, yaml};
-use grit_pipeline::expr::{Condition, Scope};
+use grit_pipeline::expr::Condition;
 use grit_pipeline::plan::{ActionInput, ActionPlan, ActionRuns, Texts};
 use indexmap::IndexMap;
 
@@ -106,10 +106,12 @@ fn node_action(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<ActionRun
     let main = fields.required("main", &mut reader.diagnostics)?;
     let mut program = |key| fields.take(key).and_then(|node| reader.filled(node));
     let (pre, post) = (program("pre"), program("post"));
-    let post_if = fields.take("post-if");
-    let post_if = post_if.and_then(|node| reader.condition(node, scope::ACTION_IF));
-    let post_if = post_if.or_else(|| Condition::parse("always()", Scope::ANY).ok());
-    Some(ActionRuns::Node { pre, main: reader.filled(main)?, post, post_if: post_if? })
+    let mut condition = |key| {
+        let written = fields.take(key).and_then(|node| reader.condition(node, scope::ACTION_IF));
+        written.unwrap_or_else(Condition::always)
+    };
+    let (pre_if, post_if) = (condition("pre-if"), condition("post-if"));
+    Some(ActionRuns::Node { pre, pre_if, main: reader.filled(main)?, post, post_if })
 }
 
 fn docker_action(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<ActionRuns> {
@@ -117,8 +119,11 @@ fn docker_action(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<ActionR
     let mut program = |key| fields.take(key).and_then(|node| reader.filled(node));
     let (entrypoint, pre, post) =
         (program("entrypoint"), program("pre-entrypoint"), program("post-entrypoint"));
-    let post_if = fields.take("post-if");
-    let post_if = post_if.and_then(|node| reader.condition(node, scope::ACTION_IF));
+    let mut condition = |key| {
+        let written = fields.take(key).and_then(|node| reader.condition(node, scope::ACTION_IF));
+        written.unwrap_or_else(Condition::always)
+    };
+    let (pre_if, post_if) = (condition("pre-if"), condition("post-if"));
     let args = fields.take("args").and_then(|node| read::list(node, &mut reader.diagnostics));
     let args = args.unwrap_or_default().iter();
     let args = args.filter_map(|node| reader.template(node, scope::ACTION_STEP)).collect();
@@ -127,8 +132,9 @@ fn docker_action(reader: &mut Reader, fields: &mut Fields<'_>) -> Option<ActionR
         image: reader.filled(image)?,
         entrypoint,
         pre_entrypoint: pre,
+        pre_if,
         post_entrypoint: post,
-        post_if: post_if.unwrap_or_else(Condition::always),
+        post_if,
         args,
         env: env.unwrap_or_default(),
     })

@@ -17,22 +17,35 @@ use super::{blocking, chain, tool};
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Where a repository keeps the actions of others, by `OWNER/REPO@REF`.
-const KEPT: &str = ".grit/actions";
+pub(super) const KEPT: &str = ".grit/actions";
 
 /// Finds what `uses` names; the second is what the step comes to.
 pub(super) async fn load(
     at: &Attempt,
     uses: &str,
 ) -> Result<(Option<Box<ActionPlan>>, Conclusion), RunnerError> {
-    let root = match root(at, uses).await? {
-        Ok(root) => root,
-        Err(why) => return Ok((None, Conclusion::Unable(why))),
-    };
-    let uses = uses.to_owned();
-    Ok(match blocking(move || find(&root, &uses)).await {
+    Ok(match found(at, uses).await? {
         Ok(action) => (Some(Box::new(action)), Conclusion::Exited(0)),
         Err(why) => (None, Conclusion::Unable(why)),
     })
+}
+
+/// The action, or why there is none, for people.
+pub(super) async fn found(
+    at: &Attempt,
+    uses: &str,
+) -> Result<Result<ActionPlan, String>, RunnerError> {
+    let root = match root(at, uses).await? {
+        Ok(root) => root,
+        Err(why) => return Ok(Err(why)),
+    };
+    let uses = uses.to_owned();
+    Ok(blocking(move || find(&root, &uses)).await)
+}
+
+/// Where a repository keeps an action of others, below its root.
+pub(super) fn kept_at(wanted: &ActionRepo) -> PathBuf {
+    Path::new(KEPT).join(&wanted.owner).join(format!("{}@{}", wanted.repo, wanted.reference))
 }
 
 /// What an action must lie in.
@@ -52,8 +65,7 @@ async fn root(at: &Attempt, uses: &str) -> Result<Result<Root, String>, RunnerEr
     let Some((wanted, path)) = ActionRepo::parse(uses) else {
         return Ok(Err(format!("`{uses}` names no action")));
     };
-    let kept =
-        Path::new(KEPT).join(&wanted.owner).join(format!("{}@{}", wanted.repo, wanted.reference));
+    let kept = kept_at(&wanted);
     if workspace.join(&kept).is_dir() {
         return Ok(Ok(Root { folder: workspace, path: kept.join(path) }));
     }

@@ -22,6 +22,7 @@ mod job;
 mod kept;
 mod known;
 mod log;
+mod look_ahead;
 mod process;
 mod programs;
 mod rust_cache;

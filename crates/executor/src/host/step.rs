@@ -21,7 +21,7 @@ use super::known::{self, Given};
 use super::log::{self, Log};
 use super::{
     NOT_PREPARED, Shared, action, artifact, blocking, cache, checkout, container, failed, hiding,
-    locked, rust_cache, script, sweeping, tool, unseal,
+    locked, look_ahead, rust_cache, script, sweeping, tool, unseal,
 };
 use crate::service;
 use crate::text::command::Allowed;
@@ -70,6 +70,7 @@ pub(super) struct Made {
     pub state: BTreeMap<String, String>,
     pub given: Given,
     action: Option<Box<ActionPlan>>,
+    found: BTreeMap<String, Option<Box<ActionPlan>>>,
 }
 
 /// What a step wrote for the runner.
@@ -104,7 +105,7 @@ impl Made {
             to.extend(values.into_iter().flat_map(all));
         }
         outcome.path.extend(path.into_iter().map(seen));
-        outcome.action = self.action;
+        (outcome.action, outcome.found) = (self.action, self.found);
     }
 }
 
@@ -368,6 +369,12 @@ impl Attempt {
             StepAction::Load { uses } => {
                 let (action, conclusion) = action::load(self, uses).await?;
                 made.action = action.map(|action| self.as_seen(action));
+                Ok(conclusion)
+            }
+            StepAction::LookAhead { uses } => {
+                let (found, conclusion) = look_ahead::run(self, uses).await?;
+                let seen = |action: Option<Box<ActionPlan>>| action.map(|it| self.as_seen(it));
+                made.found = found.into_iter().map(|(uses, it)| (uses, seen(it))).collect();
                 Ok(conclusion)
             }
             StepAction::Known { name, reference, with, post } => {

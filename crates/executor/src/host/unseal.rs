@@ -94,7 +94,10 @@ pub(super) fn texts(action: &mut StepAction) -> Vec<&mut String> {
         }
         StepAction::Refuse { why } => vec![why],
         StepAction::Answer { texts } => texts.values_mut().collect(),
-        StepAction::Tool { .. } | StepAction::Load { .. } | StepAction::Node { .. } => Vec::new(),
+        StepAction::Tool { .. }
+        | StepAction::Load { .. }
+        | StepAction::LookAhead { .. }
+        | StepAction::Node { .. } => Vec::new(),
     }
 }
 

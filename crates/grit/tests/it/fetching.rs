@@ -133,3 +133,53 @@ fn a_checkout_takes_part_of_a_repository_its_submodules_and_others() {
     );
     assert!(!out.stderr.contains("FAILED  a / Run test"), "{out:?}");
 }
+
+/// An action with something to do before the first step and after the last.
+fn wrapping(folder: &str) -> Vec<(String, String)> {
+    let text = "name: wrap\ninputs: {who: {default: you}}\n\
+        runs: {using: node20, pre: pre.mjs, main: main.mjs, post: post.mjs}\n";
+    let program = |stage: &str| {
+        format!(
+            "import fs from 'node:fs'\nconsole.log('{stage}', process.env.INPUT_WHO, process.env.STATE_by)\n\
+             if ('{stage}' === 'ahead') fs.appendFileSync(process.env.GITHUB_STATE, 'by=ahead\\n')\n"
+        )
+    };
+    let file = |name: &str, text: String| (format!("{folder}{name}"), text);
+    vec![
+        file("action.yml", text.to_owned()),
+        file("pre.mjs", program("ahead")),
+        file("main.mjs", program("main")),
+        file("post.mjs", program("after")),
+    ]
+}
+
+#[test]
+fn what_actions_do_ahead_comes_before_the_first_step() {
+    grit_testkit::tool("node", "nodejs");
+    let env = Env::new();
+    let files = |all: &[(String, String)], name: &str, more: &[(&str, &str)]| {
+        let all = all.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        env.repository(name, &all.chain(more.iter().copied()).collect::<Vec<_>>())
+    };
+    let wrap = files(&wrapping(""), "wrap", &[]);
+    env.git(&wrap, &["tag", "v1"]);
+    std::fs::create_dir_all(env.path("mirror/acme")).unwrap();
+    let bare = env.path("mirror/acme/wrap.git");
+    env.git(&wrap, &["clone", "--quiet", "--bare", ".", bare.to_str().unwrap()]);
+    let text = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo first\n      \
+        - uses: actions/checkout@v4\n      - {uses: o/kept@v1, with: {who: ann}}\n      \
+        - {uses: acme/wrap@v1, with: {who: bob}, if: false}\n";
+    let repository = files(&wrapping(".grit/actions/o/kept@v1/"), "repo", &[(WORKFLOW, text)]);
+    let out = run(&env, &repository, Some("mirror"), "off").expect_code(0);
+    let said = [
+        "ahead ann undefined",
+        "ahead bob undefined",
+        "first",
+        "main ann ahead",
+        "after bob ahead",
+        "after ann ahead",
+    ];
+    let lines = out.stderr.lines().map(str::trim);
+    let lines: Vec<&str> = lines.filter(|line| said.contains(line)).collect();
+    assert_eq!(lines, said, "{}", out.stderr);
+}

@@ -36,6 +36,9 @@ pub enum ActionRuns {
     /// Programs for Node, named from the action's folder.
     Node {
         pre: Option<String>,
+        /// When `pre` is run; `always()` where nothing is written.
+        #[serde(default = "always")]
+        pre_if: Condition,
         main: String,
         post: Option<String>,
         /// When `post` is run; `always()` where nothing is written.
@@ -48,6 +51,9 @@ pub enum ActionRuns {
         entrypoint: Option<String>,
         #[serde(default)]
         pre_entrypoint: Option<String>,
+        /// When `pre_entrypoint` is run; `always()` where nothing is written.
+        #[serde(default = "always")]
+        pre_if: Condition,
         #[serde(default)]
         post_entrypoint: Option<String>,
         /// When `post_entrypoint` is run; `always()` where nothing is written.

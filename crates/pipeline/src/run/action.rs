@@ -17,6 +17,22 @@ pub(super) enum Stage {
     Post,
 }
 
+/// Whether it has a program that comes before the first step of the job.
+pub(super) fn has_pre(action: &ActionPlan) -> bool {
+    matches!(
+        &action.runs,
+        ActionRuns::Node { pre: Some(_), .. } | ActionRuns::Docker { pre_entrypoint: Some(_), .. }
+    )
+}
+
+/// When that is run.
+pub(super) fn pre_if(action: &ActionPlan) -> Condition {
+    match &action.runs {
+        ActionRuns::Node { pre_if, .. } | ActionRuns::Docker { pre_if, .. } => pre_if.clone(),
+        ActionRuns::Composite { .. } => Condition::always(),
+    }
+}
+
 /// When what tidies up after the action is run; `None`: it has no such program.
 pub(super) fn post_if(action: &ActionPlan) -> Option<&Condition> {
     match &action.runs {

@@ -11,7 +11,7 @@ use super::step::{self, Next};
 use super::{
     ATTEMPTS_MAX, CancelCause, Command, Event, Outcome, REQUEST_BYTES_MAX, Refusal, Request, Timer,
 };
-use super::{advance, bounded, evolve, hold, inputs, outputs};
+use super::{advance, ahead, bounded, evolve, hold, inputs, outputs};
 use crate::plan::{ActionPlan, JOBS_MAX, Job};
 use crate::{Conclusion, Prepared, StepOutcome, seal};
 
@@ -235,6 +235,7 @@ impl<'a> Draft<'a> {
         let Some(request) = self.request() else { return false };
         let frame = job.frames.last().filter(|frame| frame.steps.last() == Some(&index));
         let step = frame.and_then(|frame| frame::current(&self.run, job, frame));
+        let step = step.or_else(|| ahead::owner(&self.run, job, index));
         let env = step::shared_env(job);
         let names = Names::of_job(&self.run, &request, job).with_env(&env);
         step.is_some_and(|step| step::may_fail(step.continue_on_error.as_ref(), &names))
@@ -245,8 +246,9 @@ impl<'a> Draft<'a> {
         let (Some(request), Some(job)) = (self.request(), self.run.job(id)) else { return };
         match step::entered(&self.run, &request, job, action) {
             Ok((inputs, env)) => {
+                let done_ahead = ahead::is_done(&self.run, job, action);
                 let action = Box::new(action.clone());
-                self.emit(Event::ActionEntered { job: id, index, action, inputs, env });
+                self.emit(Event::ActionEntered { job: id, index, action, inputs, env, done_ahead });
                 self.go_on(id);
             }
             Err(why) => {
@@ -348,13 +350,18 @@ pub(super) fn job_env(
 /// What happens next in a job between two steps; `None`: nothing is left.
 fn turn(run: &Run, request: &Request, job: &JobRun, at: Timestamp) -> Option<Event> {
     let frame = job.frames.last()?;
+    if let Some(event) = ahead::turn(run, request, job, at) {
+        return Some(event);
+    }
     if let Some(step) = frame::planned(run, job, frame).get(frame.next) {
-        return Some(begin(job, step::next(run, request, job, step), false, at));
+        return Some(begin(job, step::next(run, request, job, step), false, None, at));
     }
     if let Some(action) = &frame.action {
-        let goes_on = frame.status == Ending::Success && job.status == Ending::Success;
-        if goes_on && let Some(next) = step::program(run, request, job, frame, action) {
-            return Some(begin(job, next, false, at));
+        // How the job goes was asked before the step began.
+        if frame.status == Ending::Success
+            && let Some(next) = step::program(run, request, job, frame, action)
+        {
+            return Some(begin(job, next, false, None, at));
         }
         return left(run, request, job, frame, action, at);
     }
@@ -362,15 +369,21 @@ fn turn(run: &Run, request: &Request, job: &JobRun, at: Timestamp) -> Option<Eve
         Some(post) => step::post(run, request, job, post),
         None => Next::Start(outputs::asked(run, request, job)?, None),
     };
-    Some(begin(job, next, true, at))
+    Some(begin(job, next, true, None, at))
 }
 
-fn begin(job: &JobRun, next: Next, post: bool, at: Timestamp) -> Event {
+pub(super) fn begin(
+    job: &JobRun,
+    next: Next,
+    post: bool,
+    ahead: Option<Vec<u32>>,
+    at: Timestamp,
+) -> Event {
     let job = job.id;
     match next {
-        Next::Start(spec, then) => Event::StepStarted { job, spec, at, then, post },
+        Next::Start(spec, then) => Event::StepStarted { job, spec, at, then, post, ahead },
         Next::Settle { index, title, ending, conclusion, note } => {
-            Event::StepSettled { job, index, title, ending, conclusion, note, at, post }
+            Event::StepSettled { job, index, title, ending, conclusion, note, at, post, ahead }
         }
     }
 }

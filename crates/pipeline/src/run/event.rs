@@ -68,6 +68,10 @@ pub enum Event {
         /// It is itself such.
         #[serde(default)]
         post: bool,
+        /// It comes before the frame's first step: for the step at these places, from the job's own
+        /// on; empty: it looks for what does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ahead: Option<Vec<u32>>,
     },
     /// The step at `index` uses an action: that one's steps are next.
     #[serde(rename = "run.action_entered")]
@@ -77,6 +81,9 @@ pub enum Event {
         action: Box<ActionPlan>,
         inputs: BTreeMap<String, String>,
         env: BTreeMap<String, String>,
+        /// What comes before its main program, or its first step, was done before or is never.
+        #[serde(default)]
+        done_ahead: bool,
     },
     /// They are over, and so is the step that used the action.
     #[serde(rename = "run.action_left")]
@@ -111,6 +118,9 @@ pub enum Event {
         at: Timestamp,
         #[serde(default)]
         post: bool,
+        /// As in `run.step_started`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ahead: Option<Vec<u32>>,
     },
     /// Its running step is ended; `halt`: and no other is begun.
     #[serde(rename = "run.job_cancelling")]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use grit_types::{JobId, Timestamp};
 
 use super::Request;
-use super::allow;
 use super::event::{CallCell, Cell, Event};
 use super::frame::{self, Frame};
 use super::state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
+use super::{ahead, allow};
 use crate::expr::Value;
-use crate::plan::JobKey;
-use crate::{Conclusion, JOB_MAX, StepAction};
+use crate::plan::{ActionPlan, JobKey};
+use crate::{Conclusion, JOB_MAX, StepAction, StepOutcome};
 
 pub(super) fn evolve(mut run: Run, event: &Event) -> Run {
     apply(&mut run, event);
@@ -171,6 +171,7 @@ fn queued(cell: &Cell, group: usize) -> JobRun {
         halted: false,
         steps: Vec::new(),
         frames: vec![Frame::root()],
+        pres: Vec::new(),
         posts: Vec::new(),
         env: Default::default(),
         path: Vec::new(),
@@ -275,14 +276,17 @@ fn job_event(run: &mut Run, event: &Event) {
 
 fn step_event(run: &mut Run, event: &Event) {
     match event {
-        Event::StepStarted { job: id, spec, at, then, post } => {
-            let step = begun(run, *id, spec.title.clone(), *at, *post);
+        Event::StepStarted { job: id, spec, at, then, post, ahead } => {
+            let step = begun(run, *id, spec.title.clone(), *at, *post || ahead.is_some());
             let Some(job) = job(run, *id) else { return };
             job.phase = JobPhase::Running(spec.index);
             if matches!(spec.action, StepAction::Answer { .. }) {
                 job.answers = Some(spec.index);
             }
-            add_step(job, step, *post);
+            match ahead {
+                Some(path) => add_ahead(job, step, path, true),
+                None => add_step(job, step, *post),
+            }
             job.posts.extend(then.as_deref().cloned());
         }
         Event::StepFinished { job: id, index, outcome, ending, conclusion, at } => {
@@ -312,15 +316,25 @@ fn step_event(run: &mut Run, event: &Event) {
             step.outputs.clone_from(&outcome.outputs);
             step.state.clone_from(&outcome.state);
             step.ended = Some(*at);
+            let shares = step.shares;
+            if let Some(first) = shares.and_then(|first| job.steps.get_mut(first as usize)) {
+                first.state.extend(outcome.state.clone());
+            }
+            found_ahead(job, outcome);
         }
-        Event::StepSettled { job: id, title, ending, conclusion, note, at, post, .. } => {
-            let mut step = begun(run, *id, title.clone(), *at, *post);
+        Event::StepSettled {
+            job: id, title, ending, conclusion, note, at, post, ahead, ..
+        } => {
+            let mut step = begun(run, *id, title.clone(), *at, *post || ahead.is_some());
             step.ending = Some(*ending);
             step.conclusion = Some(*conclusion);
             step.ended = Some(*at);
             step.note.clone_from(note);
             let Some(job) = job(run, *id) else { return };
-            add_step(job, step, *post);
+            match ahead {
+                Some(path) => add_ahead(job, step, path, false),
+                None => add_step(job, step, *post),
+            }
             note_status(job, *conclusion);
         }
         _ => action_event(run, event),
@@ -329,7 +343,7 @@ fn step_event(run: &mut Run, event: &Event) {
 
 fn action_event(run: &mut Run, event: &Event) {
     match event {
-        Event::ActionEntered { job: id, index, action, inputs, env } => {
+        Event::ActionEntered { job: id, index, action, inputs, env, done_ahead } => {
             let Some(job) = job(run, *id) else { return };
             job.phase = JobPhase::Ready;
             job.frames.push(Frame {
@@ -337,6 +351,7 @@ fn action_event(run: &mut Run, event: &Event) {
                 action: Some(Arc::new((**action).clone())),
                 inputs: inputs.clone(),
                 env: env.clone(),
+                done_ahead: *done_ahead,
                 ..Frame::root()
             });
         }
@@ -356,10 +371,13 @@ fn action_event(run: &mut Run, event: &Event) {
     }
 }
 
-/// A step that is begun, the next of the innermost frame unless it is one of the last.
-fn begun(run: &Run, id: JobId, title: String, at: Timestamp, post: bool) -> StepRun {
+/// A step that is begun, the next of the innermost frame unless it comes before or after all of its
+/// job.
+fn begun(run: &Run, id: JobId, title: String, at: Timestamp, aside: bool) -> StepRun {
     let job = run.job(id);
-    let frame = job.and_then(|job| job.frames.last()).filter(|_| !post);
+    let frame = job.and_then(|job| job.frames.last()).filter(|_| !aside);
+    let is_program = frame.and_then(|frame| frame.action.as_ref());
+    let is_program = is_program.is_some_and(|action| action.steps().is_empty());
     let planned =
         job.zip(frame).and_then(|(job, frame)| frame::planned(run, job, frame).get(frame.next));
     StepRun {
@@ -369,6 +387,7 @@ fn begun(run: &Run, id: JobId, title: String, at: Timestamp, post: bool) -> Step
         conclusion: None,
         outputs: Default::default(),
         state: Default::default(),
+        shares: job.filter(|_| is_program).and_then(ahead::of_program),
         depth: job.map_or(0, |job| u32::try_from(job.frames.len() - 1).unwrap_or(0)),
         annotations: Default::default(),
         summary_bytes: 0,
@@ -389,6 +408,28 @@ fn add_step(job: &mut JobRun, step: StepRun, post: bool) {
         frame.next += 1;
         frame.steps.push(index);
     }
+}
+
+/// Something before the first step of the innermost frame.
+fn add_ahead(job: &mut JobRun, step: StepRun, path: &[u32], is_begun: bool) {
+    let index = u32::try_from(job.steps.len()).unwrap_or(u32::MAX);
+    job.steps.push(step);
+    let Some(frame) = job.frames.last_mut() else { return };
+    let ahead = frame.ahead.get_or_insert_default();
+    if path.is_empty() {
+        return;
+    }
+    ahead.next += 1;
+    if is_begun {
+        job.pres.push((path.to_vec(), index));
+    }
+}
+
+fn found_ahead(job: &mut JobRun, outcome: &StepOutcome) {
+    let Some(ahead) = job.frames.last_mut().and_then(|frame| frame.ahead.as_mut()) else { return };
+    let shared = |action: &Option<Box<ActionPlan>>| action.as_deref().cloned().map(Arc::new);
+    let found = outcome.found.iter().map(|(uses, action)| (uses.clone(), shared(action)));
+    ahead.found.extend(found);
 }
 
 fn job(run: &mut Run, id: JobId) -> Option<&mut JobRun> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ahead::Ahead;
 use super::state::{Ending, JobRun, Run};
 use crate::StepAction;
 use crate::expr::Condition;
@@ -28,6 +29,10 @@ pub struct Frame {
     pub env: BTreeMap<String, String>,
     /// How it goes: success until something fails.
     pub status: Ending,
+    /// What comes before its first step, once that was looked for.
+    pub ahead: Option<Ahead>,
+    /// That was done before it was entered, or nothing of it is.
+    pub done_ahead: bool,
 }
 
 impl Frame {
@@ -41,6 +46,8 @@ impl Frame {
             inputs: BTreeMap::new(),
             env: BTreeMap::new(),
             status: Ending::Success,
+            ahead: None,
+            done_ahead: false,
         }
     }
 }

@@ -153,6 +153,9 @@ pub struct JobRun {
     pub steps: Vec<StepRun>,
     /// Its own steps, and those of the actions that it is in, the innermost last.
     pub frames: Vec<Frame>,
+    /// What was done before steps for what they use: places of steps, from the job's own on, and
+    /// its place in `steps`.
+    pub pres: Vec<(Vec<u32>, u32)>,
     /// What is to be done after its steps, the last first.
     pub posts: Vec<Post>,
     /// What its steps have in common, and what steps wrote to `GITHUB_ENV` since.
@@ -214,6 +217,8 @@ pub struct StepRun {
     pub outputs: BTreeMap<String, String>,
     /// What it left for those that tidy up after it.
     pub state: BTreeMap<String, String>,
+    /// The program of the same action that came before it, and knows its state as well.
+    pub shares: Option<u32>,
     /// In how many actions it is.
     pub depth: u32,
     /// As far as the job has room for them.

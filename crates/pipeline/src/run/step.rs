@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::action::{self, Stage};
+use super::ahead;
 use super::context::{Names, default_variables};
 use super::frame::{self, ACTION_DEPTH_MAX, Frame, Post};
 use super::state::{Ending, JobRun, Run};
@@ -11,6 +12,7 @@ use crate::expr::{Answer, Condition, Lookup, Template};
 use crate::plan::{Action, ActionPlan, Defaults, Step, TIMEOUT_MINUTES_DEFAULT};
 use crate::{StepAction, StepSpec, seal, shell};
 
+/// The time of a step that does not say.
 pub(super) const TIMEOUT_DEFAULT: Duration =
     Duration::from_secs(TIMEOUT_MINUTES_DEFAULT as u64 * 60);
 
@@ -197,10 +199,13 @@ pub(super) fn program(
     action: &ActionPlan,
 ) -> Option<Next> {
     let programs = action.programs();
-    let program = *programs.get(frame.next)?;
-    let index = place(job);
+    // What comes before the main program was done before the first step, or is not done.
+    let at =
+        if frame.done_ahead { programs.len().checked_sub(1)? + frame.next } else { frame.next };
+    let program = *programs.get(at)?;
+    let (index, first) = (place(job), ahead::of_program(job));
     let title = format!("{} {program}", action.name);
-    let is_main = frame.next + 1 == programs.len();
+    let is_main = at + 1 == programs.len();
     let shared = shared_env(job);
     let names = Names::of_job(run, request, job).with_env(&shared);
     let timeout = owner_timeout(run, request, job);
@@ -212,6 +217,8 @@ pub(super) fn program(
             return Some(Next::Settle { index, title, ending, conclusion, note });
         }
     };
+    // Where something came ahead, what tidies up is known since then.
+    let then = then.filter(|_| first.is_none());
     let post = then.map(|(condition, action_after)| {
         let mut env = frame.env.clone();
         env.extend(own.clone());
@@ -228,9 +235,7 @@ pub(super) fn program(
     let mut set = shared.clone();
     set.extend(own);
     let mut env = environment(request, None, &names, set);
-    if frame.next > 0 {
-        env.extend(states(job, frame.steps.last().copied()));
-    }
+    env.extend(states(job, frame.steps.last().copied().or(first)));
     let spec = Box::new(StepSpec {
         job: job.id,
         run: request.run,
@@ -442,7 +447,7 @@ pub(super) fn may_fail(template: Option<&Template>, lookup: &dyn Lookup) -> bool
     template.and_then(flag).unwrap_or(false)
 }
 
-fn title(step: &Step, names: &Names<'_>) -> String {
+pub(super) fn title(step: &Step, names: &Names<'_>) -> String {
     if let Some(name) = &step.name {
         return name.text(names).unwrap_or_else(|_| name.source().to_owned());
     }
@@ -456,7 +461,7 @@ fn title(step: &Step, names: &Names<'_>) -> String {
 }
 
 /// Everything a step's process is given: what Grit and GitHub promise wins over what files set.
-fn environment(
+pub(super) fn environment(
     request: &Request,
     id: Option<&str>,
     names: &Names<'_>,

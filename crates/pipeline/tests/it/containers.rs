@@ -47,7 +47,7 @@ fn containers_are_evaluated_when_the_job_is_prepared() {
     let mut request = request(plan(&[job("a", over)]));
     request.secrets.insert("PASS".to_owned());
     let world = World::new(request);
-    let Containers { job, services } = asked(&world).containers;
+    let Containers { job, services, .. } = asked(&world).containers;
     let job = job.unwrap();
     assert_eq!(job.image, "debian:13");
     assert_eq!(job.env["WHO"], "alice");
@@ -141,10 +141,14 @@ fn a_container_action_gets_its_arguments_and_tidies_up() {
     });
     let action: grit_pipeline::plan::ActionPlan = serde_json::from_value(action).unwrap();
     let mut used = step("", json!({}));
-    used["action"] = json!({"uses": {"uses": "./act", "with": [["who", "bob"]]}});
+    used["action"] = json!({"uses": {"uses": "o/act@v1", "with": [["who", "bob"]]}});
     let mut world = World::of(&[job("a", json!({ "steps": [used, step("exit 1", json!({}))] }))]);
     let mut seen = Vec::new();
     world.go(|spec| match &spec.action {
+        StepAction::LookAhead { uses } => {
+            let found = [(uses[0].clone(), Some(Box::new(action.clone())))].into();
+            StepOutcome { found, ..ended(Conclusion::Exited(0)) }
+        }
         StepAction::Load { .. } => {
             let action = Some(Box::new(action.clone()));
             StepOutcome { action, ..ended(Conclusion::Exited(0)) }

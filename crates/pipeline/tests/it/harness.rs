@@ -183,6 +183,7 @@ pub fn script(spec: &StepSpec) -> &str {
         StepAction::Checkout { .. } => "checkout",
         StepAction::Tool { program } | StepAction::Node { program } => program,
         StepAction::Load { uses } => uses,
+        StepAction::LookAhead { .. } => "look ahead",
         StepAction::Container { entrypoint, .. } => entrypoint.as_deref().unwrap_or_default(),
         StepAction::Restore { key, .. } | StepAction::Save { key, .. } => key,
         StepAction::Upload(spec) => &spec.name,

@@ -135,3 +135,165 @@ fn a_secret_that_must_be_given_and_is_not_there_fails_the_call() {
         world.run.groups.iter().map(|group| group.ending()).collect();
     assert_eq!(endings, [Some(Ending::Failure), Some(Ending::Skipped)]);
 }
+
+/// A program with something to do ahead, called after its action.
+fn with_pre(name: &str, over: Value) -> ActionPlan {
+    let mut runs = json!({"pre": "pre.js", "main": "main.js", "post": "post.js",
+        "post_if": "always()"});
+    runs.as_object_mut().expect("an object").extend(over.as_object().expect("an object").clone());
+    let mut action = action(json!({ "node": runs }));
+    action.path = name.to_owned();
+    action
+}
+
+/// Goes on with these actions of others, and answers the programs, each with the state it knows.
+fn programs(world: &mut World, actions: &[(&str, ActionPlan)]) -> Vec<String> {
+    let mut programs = Vec::new();
+    let get = |uses: &str| actions.iter().find(|(name, _)| *name == uses).map(|(_, it)| it.clone());
+    world.go(|spec| match &spec.action {
+        StepAction::LookAhead { uses } => {
+            let all = actions.iter().filter(|(name, _)| !name.starts_with("./"));
+            assert!(uses.iter().all(|uses| !uses.starts_with("./")), "{uses:?}");
+            let found = all.map(|(name, it)| (name.to_string(), Some(Box::new(it.clone()))));
+            StepOutcome { found: found.collect(), ..ended(Conclusion::Exited(0)) }
+        }
+        StepAction::Load { uses } => match get(uses) {
+            Some(found) => {
+                StepOutcome { action: Some(Box::new(found)), ..ended(Conclusion::Exited(0)) }
+            }
+            None => StepOutcome::unable("there is none".to_owned()),
+        },
+        StepAction::Node { program } => {
+            let states = spec.env.keys().filter_map(|name| name.strip_prefix("STATE_"));
+            let states: Vec<&str> = states.collect();
+            programs.push(format!("{program} {}", states.join(",")).trim_end().to_owned());
+            let code = i32::from(program.starts_with("bad") && program.ends_with("pre.js"));
+            let mut outcome = ended(Conclusion::Exited(code));
+            let name = program.rsplit_once('/').map_or("", |(_, name)| name);
+            outcome.state.insert(name.to_owned(), "kept".to_owned());
+            outcome
+        }
+        _ => {
+            programs.push(script(spec).to_owned());
+            by_script(spec)
+        }
+    });
+    programs
+}
+
+#[test]
+fn what_comes_ahead_comes_before_the_first_step_in_the_order_of_the_steps() {
+    let never = uses("o/two@v1", json!({"if": "false"}));
+    let steps = [step("first", json!({})), uses("o/one@v1", json!({})), never];
+    let mut world = World::of(&[job("j", json!({"steps": steps}))]);
+    let actions =
+        [("o/one@v1", with_pre("one", json!({}))), ("o/two@v1", with_pre("two", json!({})))];
+    let done = [
+        "one/pre.js",
+        "two/pre.js",
+        "first",
+        "one/main.js pre.js",
+        "two/post.js pre.js",
+        "one/post.js main.js,pre.js",
+    ];
+    assert_eq!(programs(&mut world, &actions), done);
+    let titles: Vec<(u32, &str)> =
+        world.run.jobs[0].steps.iter().map(|step| (step.depth, step.title.as_str())).collect();
+    let shown = [
+        (0, "Set up job"),
+        (0, "Pre Run o/one@v1"),
+        (0, "Pre Run o/two@v1"),
+        (0, "Run first"),
+        (0, "Run o/one@v1"),
+        (1, "greet main.js"),
+        (0, "Run o/two@v1"),
+        (0, "Post greet"),
+        (0, "Post greet"),
+    ];
+    assert_eq!(titles, shown);
+    assert_eq!(world.run.ending(), Some(Ending::Success));
+    assert!(world.specs().iter().all(|spec| match &spec.action {
+        StepAction::Node { .. } => spec.env["INPUT_WHO"] == "bob",
+        _ => true,
+    }));
+}
+
+#[test]
+fn pre_if_is_asked_and_a_failure_ahead_fails_the_job() {
+    let steps = [
+        uses("o/bad@v1", json!({"continue_on_error": "true"})),
+        uses("o/bad@v2", json!({})),
+        uses("o/ok@v1", json!({})),
+        uses("o/no@v1", json!({"if": "always()"})),
+        step("never", json!({})),
+    ];
+    let mut world = World::of(&[job("j", json!({"steps": steps}))]);
+    let actions = [
+        ("o/bad@v1", with_pre("bad1", json!({"post": null}))),
+        ("o/bad@v2", with_pre("bad2", json!({"post": null}))),
+        ("o/ok@v1", with_pre("ok", json!({"pre_if": "failure()", "post": null}))),
+        ("o/no@v1", with_pre("no", json!({"pre_if": "success()"}))),
+    ];
+    let done = ["bad1/pre.js", "bad2/pre.js", "ok/pre.js", "no/main.js", "no/post.js main.js"];
+    assert_eq!(programs(&mut world, &actions), done);
+    assert_eq!(world.run.ending(), Some(Ending::Failure));
+}
+
+#[test]
+fn what_composite_actions_use_comes_ahead_of_the_job_or_of_their_own_steps() {
+    let inner = |used: &str| {
+        let steps = json!([step("inner", json!({})), uses(used, json!({}))]);
+        action(json!({"composite": { "steps": steps }}))
+    };
+    let steps =
+        [step("first", json!({})), uses("o/outer@v1", json!({})), uses("./local", json!({}))];
+    let mut world = World::of(&[job("j", json!({"steps": steps}))]);
+    let actions = [
+        ("o/outer@v1", inner("o/one@v1")),
+        ("./local", inner("o/one@v1")),
+        ("o/one@v1", with_pre("one", json!({}))),
+    ];
+    let done = [
+        "one/pre.js",
+        "first",
+        "inner",
+        "one/main.js pre.js",
+        "one/pre.js",
+        "inner",
+        "one/main.js pre.js",
+        "one/post.js main.js,pre.js",
+        "one/post.js main.js,pre.js",
+    ];
+    assert_eq!(programs(&mut world, &actions), done);
+    assert_eq!(world.run.ending(), Some(Ending::Success));
+}
+
+#[test]
+fn of_an_action_in_the_workspace_nothing_comes_ahead() {
+    let steps = [uses("./own", json!({}))];
+    let mut world = World::of(&[job("j", json!({"steps": steps}))]);
+    let done = programs(&mut world, &[("./own", with_pre("own", json!({})))]);
+    assert_eq!(done, ["own/main.js", "own/post.js main.js"]);
+}
+
+/// As streams have it that were begun before anything came ahead.
+#[test]
+fn an_action_that_was_entered_before_still_runs_what_it_has_first() {
+    let steps = [uses("o/one@v1", json!({}))];
+    let mut world = World::of(&[job("j", json!({"steps": steps}))]);
+    let mut programs = Vec::new();
+    world.go(|spec| match &spec.action {
+        // Nothing is found.
+        StepAction::LookAhead { .. } => ended(Conclusion::Exited(0)),
+        StepAction::Load { .. } => {
+            let action = Some(Box::new(with_pre("one", json!({}))));
+            StepOutcome { action, ..ended(Conclusion::Exited(0)) }
+        }
+        StepAction::Node { program } => {
+            programs.push(program.clone());
+            ended(Conclusion::Exited(0))
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(programs, ["one/pre.js", "one/main.js", "one/post.js"]);
+}

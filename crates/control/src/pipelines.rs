@@ -96,6 +96,25 @@ pub fn protections(
     Ok(config.environments.into_iter().filter_map(of).collect())
 }
 
+/// Takes back the trust in runners that the `grit.yaml` of `said_at` does not say as well: it is not
+/// for whoever pushes a branch to say.
+pub fn only_trusted_at(
+    source: &dyn Source,
+    at: &RepoId,
+    said_at: &CommitId,
+    rules: &mut [RunnerRule],
+) -> Result<(), SourceError> {
+    if !rules.iter().any(|rule| rule.trusted) {
+        return Ok(());
+    }
+    let config = configuration(source, at, said_at)?.and_then(Result::ok).unwrap_or_default();
+    for rule in rules {
+        rule.trusted &=
+            config.runners.iter().any(|said| said.trusted && said.labels == rule.labels);
+    }
+    Ok(())
+}
+
 /// What the `grit.yaml` of a commit says of issues; the defaults where it cannot be used.
 pub fn issues(
     source: &dyn Source,
@@ -114,6 +133,7 @@ pub fn runners(config: &Config) -> Vec<RunnerRule> {
             config::RunnerOn::Host => RunnerKind::Host,
             config::RunnerOn::Container(image) => RunnerKind::Container(image.clone()),
         },
+        trusted: rule.trusted,
     };
     config.runners.iter().map(rule).collect()
 }

@@ -50,6 +50,8 @@ pub struct Wanted {
     /// In billionths of a processor.
     pub nano_cpus: Option<i64>,
     pub privileged: bool,
+    /// Whose processes it sees: `host`; `None`: its own.
+    pub pid: Option<String>,
     pub cap_add: Vec<String>,
     pub cap_drop: Vec<String>,
     pub security: Vec<String>,
@@ -298,6 +300,7 @@ fn host_config(wanted: &Wanted) -> HostConfig {
         shm_size: wanted.shm,
         nano_cpus: wanted.nano_cpus,
         privileged: Some(wanted.privileged),
+        pid_mode: wanted.pid.clone(),
         cap_add: some(&wanted.cap_add),
         cap_drop: some(&wanted.cap_drop),
         security_opt: some(&wanted.security),

@@ -13,6 +13,9 @@ pub struct Containers {
     /// What runs beside it, by the name that it is reached under.
     #[serde(default)]
     pub services: BTreeMap<String, ContainerSpec>,
+    /// They may have what makes them as good as the machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trusted: bool,
 }
 
 impl Containers {

@@ -8,6 +8,9 @@ pub struct RunnerRule {
     /// A label; `*` stands for any characters, upper and lower case are the same.
     pub labels: String,
     pub on: RunnerKind,
+    /// Its containers may have what makes them as good as the machine.
+    #[serde(default)]
+    pub trusted: bool,
 }
 
 /// What runs a job that asks for no container itself.
@@ -21,9 +24,9 @@ pub enum RunnerKind {
 }
 
 /// What serves a job with these labels; `None`: no line speaks of any of them.
-pub fn runner_of<'a>(rules: &'a [RunnerRule], labels: &[String]) -> Option<&'a RunnerKind> {
+pub fn runner_of<'a>(rules: &'a [RunnerRule], labels: &[String]) -> Option<&'a RunnerRule> {
     let fits = |rule: &&RunnerRule| labels.iter().any(|label| matches(&rule.labels, label));
-    rules.iter().find(fits).map(|rule| &rule.on)
+    rules.iter().find(fits)
 }
 
 /// Whether a line of the map speaks of the label.
@@ -54,12 +57,12 @@ mod tests {
 
     #[test]
     fn the_first_line_that_fits_counts() {
-        let rule = |labels: &str, on| RunnerRule { labels: labels.to_owned(), on };
+        let rule = |labels: &str, on| RunnerRule { labels: labels.to_owned(), on, trusted: false };
         let image = || RunnerKind::Container("debian:13".to_owned());
         let rules = [rule("ubuntu-*", RunnerKind::Host), rule("big", image())];
         let of = |labels: &[&str]| {
             let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
-            runner_of(&rules, &labels).cloned()
+            runner_of(&rules, &labels).map(|rule| rule.on.clone())
         };
         assert_eq!(of(&["Ubuntu-24.04"]), Some(RunnerKind::Host));
         assert_eq!(of(&["self-hosted", "big"]), Some(image()));

@@ -208,13 +208,14 @@ impl Ground {
         let source = ports.source.as_ref();
         let trigger = &build.trigger;
         let default = source.default_branch(at)?;
-        let found = pipelines::read(source, at, &trigger.commit)?;
+        let mut found = pipelines::read(source, at, &trigger.commit)?;
         let mut settings = ports.settings.of(at);
         // What protects an environment is not for whoever pushes a branch to say.
         let said_at = default.as_ref().map_or(&trigger.commit, |(_, commit)| commit);
         for (name, protection) in pipelines::protections(source, at, said_at)? {
             settings.environment(&name).protection = protection;
         }
+        pipelines::only_trusted_at(source, at, said_at, &mut found.runners)?;
         let push = payload::Push { source, at, trigger, default: default.as_ref() };
         let (changed, payload) = match trigger.event.as_str() {
             "push" => (push.changed()?, push.payload()?),

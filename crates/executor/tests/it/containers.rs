@@ -212,7 +212,10 @@ mod needs_dockerd {
             let runner = world.open().await;
             let error = patiently("the failure", runner.prepare(&effect(1), &job)).await;
             let said = error.unwrap_err().source.to_string();
-            assert!(said.contains("service container `first` failed: it ended, with status 3"), "{said}");
+            assert!(
+                said.contains("service container `first` failed: it ended, with status 3"),
+                "{said}"
+            );
             assert!(said.ends_with("its last words"), "{said}");
             assert_eq!(world.at_the_engine(), NOTHING);
         }
@@ -301,14 +304,41 @@ mod needs_dockerd {
         }
 
         #[tokio::test]
-        async fn privileges_are_not_given() {
+        async fn what_opens_the_machine_is_for_those_who_are_trusted() {
             let world = World::with_engine();
-            let mut job = job_in_container();
-            job.containers.job.as_mut().unwrap().options = "--privileged".to_owned();
             let runner = world.open().await;
-            let error = runner.prepare(&effect(1), &job).await.unwrap_err();
-            assert!(error.source.to_string().contains("GRIT_CONTAINERS"), "{}", error.source);
-            assert_eq!(world.at_the_engine(), NOTHING);
+            let open = |spec: &mut ContainerSpec, what: &str| match what.strip_prefix("volume ") {
+                Some(volume) => spec.volumes.push(volume.to_owned()),
+                None => spec.options = what.to_owned(),
+            };
+            let hostile = [
+                "--privileged",
+                "--pid=host",
+                "--cap-add SYS_ADMIN",
+                "volume /:/host",
+                "volume /var/run/docker.sock:/var/run/docker.sock",
+            ];
+            for what in hostile {
+                let (mut inside, mut beside) = (job_in_container(), ContainerSpec::of(BUSYBOX));
+                open(inside.containers.job.as_mut().unwrap(), what);
+                open(&mut beside, what);
+                for job in [inside, with_service(job(), beside)] {
+                    let error = runner.prepare(&effect(1), &job).await.unwrap_err();
+                    let said = error.source.to_string();
+                    assert!(said.contains("trusted: true"), "{said}");
+                    assert_eq!(world.at_the_engine(), NOTHING);
+                    runner.clean(&effect(2), job.job).await.unwrap();
+                }
+            }
+            let mut trusted = job_in_container();
+            trusted.containers.trusted = true;
+            let container = trusted.containers.job.as_mut().unwrap();
+            container.options = "--pid=host --cap-add SYS_ADMIN".to_owned();
+            container.volumes.push("/:/host:ro".to_owned());
+            runner.prepare(&effect(1), &trusted).await.unwrap();
+            let pid = std::process::id();
+            succeed(&runner, &step(0, &format!("test -d /host/proc && test -d /proc/{pid}"))).await;
+            runner.clean(&effect(2), trusted.job).await.unwrap();
         }
 
         #[tokio::test]

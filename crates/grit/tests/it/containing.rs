@@ -113,7 +113,8 @@ jobs:
                 let format = "{{.ID}} {{.Label \"grit.owner\"}}";
                 let of = format!(" {pid}/");
                 let list = |args: &[&str]| {
-                    let args = [args, &["--filter", "label=grit.owner", "--format", format]].concat();
+                    let args =
+                        [args, &["--filter", "label=grit.owner", "--format", format]].concat();
                     let said = engine().docker(&args);
                     let own = said.lines().filter(|line| line.contains(&of));
                     own.map(str::to_owned).collect::<Vec<_>>()
@@ -128,7 +129,8 @@ jobs:
                     "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    container: BUSYBOX\n    \
                      steps: [{run: 'SCRIPT'}]\n",
                 );
-                let endless = env.repository("endless", &[(WORKFLOW, &job.replace("SCRIPT", "sleep 1000"))]);
+                let endless =
+                    env.repository("endless", &[(WORKFLOW, &job.replace("SCRIPT", "sleep 1000"))]);
                 let short = env.repository("short", &[(WORKFLOW, &job.replace("SCRIPT", "true"))]);
                 let start = || {
                     let mut command = env.command(GRIT, &endless);
@@ -148,6 +150,21 @@ jobs:
                 assert_eq!(owned_by(other).len(), 2);
                 alive.end(Signal::TERM).expect_code(130);
                 assert_eq!(owned_by(other), [""; 0]);
+            }
+
+            #[test]
+            fn what_opens_the_machine_is_for_runners_that_are_trusted() {
+                let env = Env::new();
+                let text = workflow(
+                    "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    container:\n      \
+                     image: BUSYBOX\n      volumes: ['/:/host:ro']\n    steps: [{run: test -d /host/proc}]\n",
+                );
+                let shop = env.repository("shop", &[(WORKFLOW, &text)]);
+                let out = run(&env, &shop, &[]).expect_code(1);
+                assert!(out.stderr.contains("the machine's `/` would open"), "{}", out.stderr);
+                let trusting = "runners: { \"ubuntu-*\": { trusted: true } }\n";
+                env.commit(&shop, &[("grit.yaml", trusting)], "trust");
+                run(&env, &shop, &[]).expect_code(0);
             }
 
             #[test]

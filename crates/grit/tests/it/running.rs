@@ -157,6 +157,32 @@ fn a_cycle_in_a_workflow_stops_everything_before_it_starts() {
 }
 
 #[test]
+fn a_matrix_of_a_million_and_a_workflow_that_calls_itself_are_refused_by_their_limits() {
+    let env = Env::new();
+    let job = "    runs-on: ubuntu-latest\n    steps: [{ run: touch ran }]\n";
+    let values: Vec<String> = (0..1000).map(|value| value.to_string()).collect();
+    let values = values.join(", ");
+    let matrix = format!(
+        "on: push\njobs:\n  a:\n    strategy: {{ matrix: {{ x: [{values}], y: [{values}] }} }}\n{job}"
+    );
+    let computed = format!(
+        "on: push\njobs:\n  a:\n    strategy: {{ matrix: {{ x: \"${{{{ fromJSON('[{values}]') }}}}\", \
+         y: [{values}] }} }}\n{job}"
+    );
+    let called = "on: [push, workflow_call]\njobs:\n  a: { uses: ./.github/workflows/ci.yml }\n";
+    for (name, text, said) in [
+        ("matrix", &*matrix, "256"),
+        ("computed", &*computed, "256"),
+        ("loop", called, "calls itself"),
+    ] {
+        let repository = env.repository(name, &[(WORKFLOW, text)]);
+        let out = env.grit(&repository, &["run"]);
+        assert!(matches!(out.code, Some(1 | 2)), "{out:?}");
+        assert!(out.stderr.contains(said) || out.stdout.contains(said), "{out:?}");
+    }
+}
+
+#[test]
 fn a_misspelt_need_is_named_with_its_place_and_a_suggestion() {
     let env = Env::new();
     let text = "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps: [{ run: 'true' }]\n  ship:\n    needs: biuld\n    runs-on: ubuntu-latest\n    steps: [{ run: 'true' }]\n";

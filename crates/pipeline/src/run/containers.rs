@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::Request;
+use super::allow::is_from_outside;
 use super::context::Names;
 use super::decide::job_env;
 use super::state::{JobRun, Run};
@@ -22,11 +23,14 @@ pub(super) fn wanted(run: &Run, request: &Request, job: &JobRun) -> Result<Conta
     let names = Names::of_job(run, request, job).with_env(&env).sealing();
     let own = own.map(|plan| container(plan, &names)).transpose();
     let own = own.map_err(|why| format!("container: {why}"))?.flatten();
-    let given = || match runner_of(&request.runners, &job.cell.runs_on) {
+    let runner = runner_of(&request.runners, &job.cell.runs_on);
+    let given = || match runner.map(|runner| &runner.on) {
         Some(RunnerKind::Container(image)) => Some(ContainerSpec::of(image)),
         Some(RunnerKind::Host) | None => None,
     };
     Ok(Containers {
+        // What somebody from outside proposes is never trusted.
+        trusted: runner.is_some_and(|runner| runner.trusted) && !is_from_outside(request),
         job: own.or_else(given),
         services: services
             .map(|plan| self::services(plan, &names))

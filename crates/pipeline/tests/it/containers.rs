@@ -83,7 +83,7 @@ fn an_expression_may_give_a_whole_container() {
 
 #[test]
 fn labels_lead_to_the_container_that_serves_them() {
-    let rule = |labels: &str, on| RunnerRule { labels: labels.to_owned(), on };
+    let rule = |labels: &str, on| RunnerRule { labels: labels.to_owned(), on, trusted: false };
     let image = |image: &str| RunnerKind::Container(image.to_owned());
     let of = |runs_on: Value, over: Value| {
         let mut over = over;
@@ -97,6 +97,20 @@ fn labels_lead_to_the_container_that_serves_them() {
     let own = json!({ "container": { "whole": "own:1" } });
     assert_eq!(of(json!(["big"]), own), Some("own:1".to_owned()));
     assert_eq!(of(json!(["ubuntu-latest"]), json!({})), None);
+}
+
+#[test]
+fn containers_are_trusted_where_the_runner_is_and_nobody_from_outside_proposes_them() {
+    let of = |trusted, event: &str| {
+        let container = json!({ "container": { "whole": "own:1" } });
+        let mut request = request(plan(&[job("a", container)]));
+        let (labels, on) = ("ubuntu-*".to_owned(), RunnerKind::Host);
+        request.runners = vec![RunnerRule { labels, on, trusted }];
+        request.event = event.to_owned();
+        asked(&World::new(request)).containers.trusted
+    };
+    assert!(of(true, "push"));
+    assert!(!of(false, "push") && !of(true, "pull_request"));
 }
 
 fn in_container() -> Prepared {

@@ -13,6 +13,9 @@ pub struct RunnerConfig {
     /// `*` in it stands for any characters.
     pub labels: String,
     pub on: RunnerOn,
+    /// Its containers may have what makes them as good as the machine.
+    #[serde(default)]
+    pub trusted: bool,
 }
 
 /// What runs a job that asks for no container itself.
@@ -36,7 +39,7 @@ pub(super) fn read_all(root: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> 
     let mut runners = Vec::new();
     for (labels, node) in entries {
         let on = match node.as_str() {
-            Some(HOST) => Some(RunnerOn::Host),
+            Some(HOST) => Some((RunnerOn::Host, false)),
             Some(other) => {
                 let message = format!("a runner is `{HOST}` or a mapping, not `{other}`");
                 let finding = diagnostics.error(node.span, common::INVALID_VALUE, message);
@@ -45,22 +48,38 @@ pub(super) fn read_all(root: &mut Fields<'_>, diagnostics: &mut Diagnostics) -> 
             }
             None => container(node, diagnostics),
         };
-        runners.extend(on.map(|on| RunnerConfig { labels: labels.value.to_owned(), on }));
+        let labels = labels.value.to_owned();
+        runners.extend(on.map(|(on, trusted)| RunnerConfig { labels, on, trusted }));
     }
     runners
 }
 
-fn container(node: &grit_diag::yaml::Node, diagnostics: &mut Diagnostics) -> Option<RunnerOn> {
+/// Without an image it is the machine itself, of which something is said.
+fn container(
+    node: &grit_diag::yaml::Node,
+    diagnostics: &mut Diagnostics,
+) -> Option<(RunnerOn, bool)> {
     let mut fields = Fields::of(node, diagnostics)?;
-    let image = fields.required("container", diagnostics);
+    let trusted = fields
+        .take("trusted")
+        .map(|node| read::boolean(node, diagnostics).map(|trusted| trusted.value));
+    let image = match trusted {
+        Some(_) => fields.take("container"),
+        None => fields.required("container", diagnostics),
+    };
+    let is_host = image.is_none() && trusted.is_some();
     let image = image.and_then(|image| read::string(image, diagnostics));
     fields.finish(diagnostics);
+    let trusted = trusted.map_or(Some(false), |trusted| trusted)?;
+    if is_host {
+        return Some((RunnerOn::Host, trusted));
+    }
     let image = image?;
     if image.trim().is_empty() {
         diagnostics.error(image.span, common::INVALID_VALUE, "the container has no image");
         return None;
     }
-    Some(RunnerOn::Container(image.trim().to_owned()))
+    Some((RunnerOn::Container(image.trim().to_owned()), trusted))
 }
 
 #[cfg(test)]
@@ -77,12 +96,21 @@ mod tests {
 
     #[test]
     fn runners_are_read_in_their_order() {
-        let (runners, said) =
-            read("runners: { \"ubuntu-*\": host, big: { container: \"debian:13\" } }\n");
+        let (runners, said) = read(
+            "runners: { \"ubuntu-*\": host, big: { container: \"debian:13\" }, \
+             own: { container: \"debian:13\", trusted: true }, here: { trusted: true } }\n",
+        );
         assert_eq!(said, "");
-        let rule = |labels: &str, on| RunnerConfig { labels: labels.to_owned(), on };
-        let image = RunnerOn::Container("debian:13".to_owned());
-        assert_eq!(runners.unwrap(), [rule("ubuntu-*", RunnerOn::Host), rule("big", image)]);
+        let rule =
+            |labels: &str, on, trusted| RunnerConfig { labels: labels.to_owned(), on, trusted };
+        let image = || RunnerOn::Container("debian:13".to_owned());
+        let all = [
+            rule("ubuntu-*", RunnerOn::Host, false),
+            rule("big", image(), false),
+            rule("own", image(), true),
+            rule("here", RunnerOn::Host, true),
+        ];
+        assert_eq!(runners.unwrap(), all);
     }
 
     #[test]
@@ -91,6 +119,7 @@ mod tests {
             ("runners: { a: hots }", "did you mean `host`?"),
             ("runners: { a: { contianer: x } }", "container"),
             ("runners: { a: { container: \"\" } }", "no image"),
+            ("runners: { a: { trusted: 1 } }", "trusted"),
             ("runers: { a: host }", "runners"),
         ] {
             let (runners, said) = read(text);

@@ -135,9 +135,14 @@ fn runners() -> Property {
 }
 
 fn runner() -> Value {
-    let image = json!({ "description": "Its image.", "type": "string", "minLength": 1 });
-    let container = object("A container that steps are commands in.", [("container", image)]);
-    required(container, &["container"])
+    let image = json!({ "description": "The image of a container that steps are commands in; without one they are \
+                        processes of the machine.", "type": "string", "minLength": 1 });
+    let trusted = json!({ "description": "Whether containers of its jobs may have what opens the machine to them: \
+                          its folders, its processes, privileges. Counts as the default branch says it.",
+                          "type": "boolean", "default": false });
+    let mut runner = object("What runs a job.", [("container", image), ("trusted", trusted)]);
+    runner["minProperties"] = 1.into();
+    runner
 }
 
 fn service() -> Value {

@@ -24,7 +24,12 @@ pub(super) const SWEEP_MAX: Duration = Duration::from_secs(10);
 /// asked before any of them acts: a parent must not see its child end first. The container's first
 /// process stays, as it must.
 const SIGNAL: &str = r#"
-command -v grep >/dev/null 2>&1 || { kill -"$1" -1 2>/dev/null; exit 0; }
+command -v grep >/dev/null 2>&1 || {
+  # Where the machine's processes are seen, all would be all of them.
+  [ -n "$3" ] && exit 3
+  kill -"$1" -1 2>/dev/null
+  exit 0
+}
 marked=
 for process in /proc/[0-9]*; do
   pid=${process#/proc/}
@@ -84,7 +89,8 @@ async fn signal(
     name: &str,
     marker: &str,
 ) -> Result<bool, EngineError> {
-    let words = ["sh", "-c", SIGNAL, "sh", name, marker];
+    let shared = if inside.pids { "shared" } else { "" };
+    let words = ["sh", "-c", SIGNAL, "sh", name, marker, shared];
     let command = Command {
         words: words.map(str::to_owned).to_vec(),
         user: Some("0".to_owned()),

@@ -71,6 +71,9 @@ pub(super) struct Inside {
     pub path: String,
     /// Whether it sees the Node of this machine.
     pub node: bool,
+    /// Whether it sees processes that are not its own.
+    #[serde(default)]
+    pub pids: bool,
 }
 
 /// A preparation under way.

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-use grit_engine::{HealthCheck, Wanted};
+use grit_engine::{HealthCheck, Mount, Wanted};
 use grit_pipeline::shell;
 
 /// What was asked of the container by `options`, put into what is wanted of it.
 ///
 /// # Errors
-/// For people: an option that is not understood, or that nobody may use here.
-pub(super) fn apply(line: &str, wanted: &mut Wanted, privileged: bool) -> Result<(), String> {
+/// For people: an option that is not understood.
+pub(super) fn apply(line: &str, wanted: &mut Wanted) -> Result<(), String> {
     let words = shell::arguments(line).map_err(|error| format!("options: {error}"))?;
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -31,24 +31,24 @@ pub(super) fn apply(line: &str, wanted: &mut Wanted, privileged: bool) -> Result
             }
         }
     }
-    if !privileged && let Some(what) = beyond(wanted) {
-        return Err(format!(
-            "options: `{what}` is not given to jobs here; GRIT_CONTAINERS=privileged in the \
-             environment of Grit allows it"
-        ));
-    }
     Ok(())
 }
 
-/// What would make a container the machine itself.
-fn beyond(wanted: &Wanted) -> Option<&'static str> {
-    let opens = |option: &String| option.contains("unconfined") || option.contains("disable");
-    match wanted {
-        Wanted { privileged: true, .. } => Some("--privileged"),
-        Wanted { cap_add, .. } if !cap_add.is_empty() => Some("--cap-add"),
-        Wanted { security, .. } if security.iter().any(opens) => Some("--security-opt"),
-        _ => None,
+/// What would make a container the machine itself, as it is written.
+pub(super) fn beyond(wanted: &Wanted) -> Option<String> {
+    let opens = |option: &&String| option.contains("unconfined") || option.contains("disable");
+    let is_folder = |mount: &&Mount| mount.source.contains('/');
+    let option = |name: &str, value: &String| format!("options: `{name}={value}`");
+    if wanted.privileged {
+        return Some("options: `--privileged`".to_owned());
     }
+    let capability = wanted.cap_add.first().map(|value| option("--cap-add", value));
+    let security = wanted.security.iter().find(opens);
+    let security = security.map(|value| option("--security-opt", value));
+    let pid = wanted.pid.as_ref().map(|value| option("--pid", value));
+    let folder = wanted.mounts.iter().find(is_folder);
+    let folder = folder.map(|mount| format!("volumes: the machine's `{}`", mount.source));
+    capability.or(security).or(pid).or(folder)
 }
 
 fn one(name: &str, value: String, wanted: &mut Wanted) -> Result<(), String> {
@@ -90,6 +90,7 @@ fn one(name: &str, value: String, wanted: &mut Wanted) -> Result<(), String> {
                 .ok_or_else(|| unreadable(name, &value))?;
             wanted.nano_cpus = Some((cpus * 1e9) as i64);
         }
+        "--pid" => wanted.pid = Some(value),
         "--cap-add" => wanted.cap_add.push(value),
         "--cap-drop" => wanted.cap_drop.push(value),
         "--security-opt" => wanted.security.push(value),
@@ -163,7 +164,7 @@ mod tests {
 
     fn read(line: &str) -> Result<Wanted, String> {
         let mut wanted = Wanted::default();
-        apply(line, &mut wanted, false).map(|()| wanted)
+        apply(line, &mut wanted).map(|()| wanted)
     }
 
     #[test]
@@ -206,9 +207,6 @@ mod tests {
         for (line, named) in [
             ("--gpus all", "--gpus"),
             ("--network host", "--network"),
-            ("--privileged", "GRIT_CONTAINERS"),
-            ("--cap-add SYS_ADMIN", "--cap-add"),
-            ("--security-opt seccomp=unconfined", "--security-opt"),
             ("--memory much", "much"),
             ("--health-interval 10", "10"),
             ("--user", "no value"),
@@ -217,8 +215,24 @@ mod tests {
             let why = read(line).unwrap_err();
             assert!(why.contains(named), "{line}: {why}");
         }
-        let mut wanted = Wanted::default();
-        apply("--privileged", &mut wanted, true).unwrap();
-        assert!(wanted.privileged);
+    }
+
+    #[test]
+    fn what_opens_the_machine_is_named() {
+        for (line, named) in [
+            ("--privileged", "--privileged"),
+            ("--cap-add SYS_ADMIN", "--cap-add=SYS_ADMIN"),
+            ("--security-opt seccomp=unconfined", "--security-opt"),
+            ("--pid=host", "--pid=host"),
+            ("--volume /:/host", "`/`"),
+            ("-v /var/run/docker.sock:/var/run/docker.sock:ro", "/var/run/docker.sock"),
+            ("-v ../x:/y", "../x"),
+        ] {
+            let named_by = beyond(&read(line).unwrap()).unwrap();
+            assert!(named_by.contains(named), "{line}: {named_by}");
+        }
+        for line in ["--init", "-v data:/data", "-v /data", "--security-opt no-new-privileges"] {
+            assert_eq!(beyond(&read(line).unwrap()), None, "{line}");
+        }
     }
 }

@@ -119,7 +119,8 @@ async fn make(
         job: inside.as_ref().map(|inside| inside.id.clone()),
         services: BTreeMap::new(),
     };
-    let failed = |name: &String, why| hidden.shown(&format!("service container `{name}` failed: {why}"));
+    let failed =
+        |name: &String, why| hidden.shown(&format!("service container `{name}` failed: {why}"));
     let mut unasked = Vec::new();
     for (name, id) in services {
         let up = making.up(&id).await.map_err(|why| failed(&name, why))?;
@@ -195,12 +196,14 @@ impl Making<'_> {
         let state = self.up(&id).await?;
         let path = state.env.iter().find_map(|pair| pair.strip_prefix("PATH="));
         let path = path.unwrap_or(super::super::environment::PATH_DEFAULT).to_owned();
-        Ok(Inside { id, path, node: node.is_some() })
+        let (node, pids) = (node.is_some(), wanted.pid.is_some());
+        Ok(Inside { id, path, node, pids })
     }
 
     fn wanted(&self, spec: &ContainerSpec) -> Result<Wanted, String> {
         let (shared, job) = (self.shared, self.job);
-        let mut wanted = super::wanted::wanted(spec, shared.config.engine.privileged)?;
+        let trusted = shared.config.engine.privileged || job.containers.trusted;
+        let mut wanted = super::wanted::wanted(spec, trusted)?;
         wanted.network = Some(self.network.clone());
         wanted.labels.extend(labels(shared, job.run, job.job, None));
         Ok(wanted)

@@ -9,8 +9,8 @@ const ADDRESS: &str = "127.0.0.1";
 /// What is asked of the engine for a container as a workflow writes it.
 ///
 /// # Errors
-/// For people: what cannot be read.
-pub(super) fn wanted(spec: &ContainerSpec, privileged: bool) -> Result<Wanted, String> {
+/// For people: what cannot be read, or is given to those only that are `trusted`.
+pub(super) fn wanted(spec: &ContainerSpec, trusted: bool) -> Result<Wanted, String> {
     let mut wanted =
         Wanted { image: spec.image.clone(), env: spec.env.clone(), ..Wanted::default() };
     wanted.entrypoint = spec.entrypoint.clone().map(|program| vec![program]);
@@ -22,8 +22,15 @@ pub(super) fn wanted(spec: &ContainerSpec, privileged: bool) -> Result<Wanted, S
     for text in &spec.volumes {
         wanted.mounts.push(mount(text)?);
     }
-    options::apply(&spec.options, &mut wanted, privileged)?;
-    Ok(wanted)
+    options::apply(&spec.options, &mut wanted)?;
+    match options::beyond(&wanted) {
+        Some(what) if !trusted => Err(format!(
+            "{what} would open this machine to the job, and is given to no job here; `trusted: true` \
+             at its runner in grit.yaml of the default branch, or GRIT_CONTAINERS=privileged in the \
+             environment of Grit, allows it"
+        )),
+        _ => Ok(wanted),
+    }
 }
 
 /// `CONTAINER`, `HOST:CONTAINER`, `ADDRESS:HOST:CONTAINER`, with `/udp` or without.

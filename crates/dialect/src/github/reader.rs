@@ -199,6 +199,9 @@ impl Reader {
         let raw = self.source.slice(node.span).to_owned();
         let span = locate(node, &raw, error.offset, error.length);
         let (code, help) = match &error.problem {
+            Problem::NotHere(name) if name == "secrets" && scope.contexts.contains(&"env") => {
+                (codes::NOT_HERE, Some(THROUGH_ENV.to_owned()))
+            }
             Problem::NotHere(_) => (codes::NOT_HERE, Some(allowed(scope))),
             Problem::UnknownName(name) => {
                 let near = suggest(name, scope.contexts.iter().copied());
@@ -217,6 +220,9 @@ impl Reader {
         None
     }
 }
+
+const THROUGH_ENV: &str =
+    "let a variable hold it, `env: { TOKEN: ${{ secrets.TOKEN }} }`, and ask for `env.TOKEN != ''`";
 
 fn did_you_mean(near: &str) -> String {
     format!("did you mean `{near}`?")

@@ -30,6 +30,16 @@ fn a_typing_error_is_told_with_what_was_meant() {
 }
 
 #[test]
+fn a_condition_asks_for_a_secret_through_a_variable() {
+    let text = job("    steps:\n      - if: secrets.A != ''\n        run: x\n");
+    let [found] = &*findings(&text) else { panic!("{:?}", findings(&text)) };
+    assert!(
+        found.contains("E0102 `secrets` is not available here (let a variable hold it"),
+        "{found}"
+    );
+}
+
+#[test]
 fn expressions_are_pointed_into() {
     let text =
         job("    if: matrix.os == 'x'\n    steps:\n      - name: \"a ${{ gihub.ref }}\"\n        \

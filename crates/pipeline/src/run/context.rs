@@ -87,7 +87,7 @@ impl<'a> Names<'a> {
             .with("workflow_sha", request.commit.as_str())
             .with("job", self.group.key.as_str())
             .with("server_url", server_url(request))
-            .with("token", self.token());
+            .with("token", self.job.map_or_else(String::new, |_| self.token()));
         if let Some(prepared) = self.job.and_then(|job| job.prepared.as_ref()) {
             github.insert("workspace", &prepared.workspace);
             github.insert("event_path", event_path(&prepared.temp));

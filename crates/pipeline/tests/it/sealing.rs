@@ -1,6 +1,6 @@
 //! What only the runner knows stands as marks.
 
-use grit_pipeline::run::Ending;
+use grit_pipeline::run::{Ending, TOKEN};
 use grit_pipeline::seal::{self, Sealed};
 use grit_pipeline::{AnnotationLevel, Conclusion, StepAction, StepOutcome, StepSpec};
 use serde_json::{Value, json};
@@ -131,6 +131,19 @@ fn outputs_that_look_into_a_secret_are_asked_for_after_the_last_step() {
     assert_eq!(world.scripts(), ["x", "answer", "got true []"]);
     assert_eq!(world.ending(), Ending::Success);
     assert_eq!(world.run.views()[0].annotations.kept.len(), 2);
+}
+
+#[test]
+fn a_job_has_a_token_once_it_is_there() {
+    let own = json!({"if": "contains(toJSON(github), 'refs/heads/main') && github.token == ''",
+        "steps": [step("x", json!({"env": [["T", "${{ github.token }}"]]}))]});
+    let mut request = request(plan(&[job("a", own)]));
+    request.secrets = [TOKEN.to_owned()].into();
+    let mut world = World::new(request);
+    world.play();
+    assert_eq!(world.ending(), Ending::Success);
+    let mark = Sealed::Secret(TOKEN.to_owned()).mark("w0rd");
+    assert_eq!(world.specs()[0].env["T"], mark);
 }
 
 #[test]

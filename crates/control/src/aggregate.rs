@@ -2,6 +2,7 @@
 
 use grit_ledger::{Context, Decider, PayloadError, Row, StreamId, join, split};
 use grit_pipeline::concurrency::{self, Groups};
+use grit_pipeline::queue::{self, Queues};
 use grit_pipeline::run::{self, Runs};
 use grit_rollout::{Rollouts, slot};
 use serde::de::DeserializeOwned;
@@ -18,6 +19,7 @@ pub enum State {
     Slot(Box<slot::Slot>),
     Repo(Box<repo::State>),
     Group(concurrency::Group),
+    Queue(queue::Queue),
 }
 
 /// What can be asked of a stream.
@@ -27,6 +29,7 @@ pub enum Command {
     Slot(slot::Command),
     Repo(repo::Command),
     Group(concurrency::Command),
+    Queue(queue::Command),
 }
 
 /// What a stream asks for.
@@ -37,6 +40,7 @@ pub enum Effect {
     Slot(slot::Effect),
     Repo(repo::Effect),
     Group(concurrency::Effect),
+    Queue(queue::Effect),
 }
 
 /// Why a command changes nothing.
@@ -50,6 +54,8 @@ pub enum Refusal {
     Repo(repo::Refusal),
     #[error(transparent)]
     Group(concurrency::Refusal),
+    #[error(transparent)]
+    Queue(queue::Refusal),
     #[error("a `{command}` command does not belong on stream `{stream}`")]
     Misplaced { command: &'static str, stream: StreamId },
 }
@@ -84,6 +90,7 @@ impl State {
             "slot" => Ok(Self::Slot(Box::default())),
             "repo" => Ok(Self::Repo(Box::default())),
             "group" => Ok(Self::Group(concurrency::Group::default())),
+            "queue" => Ok(Self::Queue(queue::Queue::default())),
             _ => Err(FoldError::UnknownStream(stream.clone())),
         }
     }
@@ -101,6 +108,9 @@ impl State {
                     .map(|event| Self::Repo(Box::new(Repos::evolve(*state, &event)))),
                 Self::Group(state) => {
                     join(kind, data).map(|event| Self::Group(Groups::evolve(state, &event)))
+                }
+                Self::Queue(state) => {
+                    join(kind, data).map(|event| Self::Queue(Queues::evolve(state, &event)))
                 }
             };
         folded.map_err(|source| FoldError::Payload { stream: stream.clone(), source })
@@ -138,6 +148,13 @@ impl State {
                     .map_err(Refusal::Group)?;
                 Ok(Decision { state: Self::Group(state), events, rows: vec![] })
             }
+            (Self::Queue(state), Command::Queue(command)) => {
+                let (state, events) = outcome::<Queues>(state, command, context, Effect::Queue)
+                    .map_err(Refusal::Queue)?;
+                let rows =
+                    if events.is_empty() { vec![] } else { vec![project::queue(stream, &state)] };
+                Ok(Decision { state: Self::Queue(state), events, rows })
+            }
             (_, command) => {
                 let command = command.noun();
                 Err(Refusal::Misplaced { command, stream: stream.clone() })
@@ -153,6 +170,7 @@ impl Command {
             Self::Slot(_) => "slot",
             Self::Repo(_) => "repo",
             Self::Group(_) => "group",
+            Self::Queue(_) => "queue",
         }
     }
 }

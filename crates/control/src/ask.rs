@@ -123,6 +123,7 @@ impl Control {
         again.seal = self.word();
         again.env.insert("GRIT_RUN_ID".to_owned(), next.to_string());
         again.setting.reruns += 1;
+        again.setting.queued = true;
         again.setting.rerun_of = Some(run);
         again.setting.done = if failed { done(&state) } else { BTreeMap::new() };
         let command = Command::Run(RunCommand::Plan(Arc::new(again)));
@@ -141,7 +142,9 @@ impl Control {
         }
         match state {
             State::Run(run) => Ok(run),
-            State::Slot(_) | State::Repo(_) | State::Group(_) => Ok(Run::default()),
+            State::Slot(_) | State::Repo(_) | State::Group(_) | State::Queue(_) => {
+                Ok(Run::default())
+            }
         }
     }
 

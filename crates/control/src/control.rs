@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grit_ledger::{Journal, RowQuery, StorageError, StreamId};
+use grit_pipeline::run::JobView;
 use grit_rollout::config::{Config, Wanted};
 use grit_rollout::slot::{Command as SlotCommand, Trigger};
 use grit_rollout::{Report, SlotId};
@@ -15,13 +16,14 @@ use serde::de::DeserializeOwned;
 
 use crate::aggregate::Command;
 use crate::carry::plan::run_stream;
+use crate::carry::queue_stream;
 use crate::pipelines;
 use crate::ports::{RepoId, Source, SourceError};
-use crate::project::{COMMITS, DEPLOYMENTS, RUNS, SLOTS};
+use crate::project::{COMMITS, DEPLOYMENTS, QUEUES, RUNS, SLOTS};
 use crate::reactor::{Handle, Receipt, Submission, SubmitError};
 use crate::repo::{self, RefUpdate};
 use crate::request::{self, ServiceUrl};
-use crate::view::{CommitView, DeploymentView, RunView, SlotView};
+use crate::view::{CommitView, DeploymentView, QueueView, RunView, SlotView};
 
 /// Why something asked for did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -417,13 +419,43 @@ impl Control {
 
     /// The newest runs of a repository.
     pub async fn runs(&self, at: &RepoId, limit: usize) -> Result<Vec<RunView>, ControlError> {
-        self.views(&self.query(RUNS, Some(at.repo.to_string()), limit)).await
+        let views = self.views(&self.query(RUNS, Some(at.repo.to_string()), limit)).await?;
+        self.with_queue(views).await
     }
 
     /// A run.
     pub async fn run(&self, id: RunId) -> Result<Option<RunView>, ControlError> {
         let query = RowQuery { key: Some(id.to_string()), ..self.query(RUNS, None, 1) };
-        Ok(self.views(&query).await?.pop())
+        let views = self.views(&query).await?;
+        Ok(self.with_queue(views).await?.pop())
+    }
+
+    /// The queue of the machine.
+    pub async fn queue(&self) -> Result<QueueView, ControlError> {
+        let found = self.views(&self.query(QUEUES, None, 1)).await?.pop();
+        Ok(found.unwrap_or_default())
+    }
+
+    /// The machine has so many slots for jobs.
+    pub async fn resize_queue(&self, slots: u32) -> Result<Receipt, ControlError> {
+        let command = Command::Queue(grit_pipeline::queue::Command::Resize { slots });
+        self.submit(queue_stream(), command, Actor::grit("start")).await
+    }
+
+    /// With what jobs wait for that nothing but the machine keeps back.
+    async fn with_queue(&self, mut views: Vec<RunView>) -> Result<Vec<RunView>, ControlError> {
+        let waits = |job: &JobView| job.state == "queued" && job.waiting.is_none();
+        if !views.iter().any(|view| view.jobs.iter().any(waits)) {
+            return Ok(views);
+        }
+        let queue = self.queue().await?;
+        for view in &mut views {
+            let why = queue.why(view.id);
+            for job in view.jobs.iter_mut().filter(|job| waits(job)) {
+                job.waiting = Some(why.clone());
+            }
+        }
+        Ok(views)
     }
 
     pub(crate) fn query(&self, table: &str, scope: Option<String>, limit: usize) -> RowQuery {

@@ -5,7 +5,8 @@
 //! - [`reactor`] is the one place where things happen in order; its core is pure.
 //! - [`carry`](PortCarrier) carries effects out through the [`Ports`].
 //! - [`repo`] decides what is built from a push and where it goes.
-//! - [`schedule`] and [`trigger`] start pipelines by the clock, and by what others came to.
+//! - [`schedule`], [`trigger`] and [`listen`] start pipelines by the clock, by what others came to, and
+//!   by what happens to issues and locks.
 //! - [`relay`] carries the journal's events on, into the ledger of the repository concerned.
 //! - [`view`] is what pages and the command line show; its rows are part of every append.
 //!
@@ -17,6 +18,7 @@ mod ask;
 mod carry;
 mod control;
 mod follow;
+pub mod listen;
 mod measured;
 pub mod pipelines;
 pub mod ports;
@@ -30,9 +32,9 @@ pub mod trigger;
 pub mod view;
 
 pub use ask::{Dispatch, Review};
-pub use carry::group_stream;
 pub use carry::plan::run_stream;
 pub use carry::{PortCarrier, Ports, RunCarrier};
+pub use carry::{group_stream, queue_stream};
 pub use control::{Control, ControlError, Deploy, Steer};
 pub use grit_rollout::slot;
 pub use request::ServiceUrl;

@@ -80,9 +80,14 @@ pub fn protections(
     commit: &CommitId,
 ) -> Result<Vec<(String, Protection)>, SourceError> {
     let config = configuration(source, at, commit)?.and_then(Result::ok).unwrap_or_default();
-    let of = |environment: config::EnvironmentConfig| {
+    Ok(protections_of(&config))
+}
+
+/// The same, of one that was read.
+pub fn protections_of(config: &Config) -> Vec<(String, Protection)> {
+    let of = |environment: &config::EnvironmentConfig| {
         let name = environment.name.to_string();
-        let said = environment.protection?;
+        let said = environment.protection.as_ref()?;
         let approval = said.approval.as_ref();
         let protection = Protection {
             approvals: approval.map_or(0, |approval| approval.min),
@@ -93,7 +98,7 @@ pub fn protections(
         };
         Some((name, protection))
     };
-    Ok(config.environments.into_iter().filter_map(of).collect())
+    config.environments.iter().filter_map(of).collect()
 }
 
 /// Takes back the trust in runners that the `grit.yaml` of `said_at` does not say as well: it is not

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use grit_ledger::Ledger;
+use grit_ledger::{Cut, Ledger};
+use grit_locks::Lease;
 use grit_pipeline::plan::EnvironmentSpec;
 use grit_rollout::slot::Change;
 use grit_types::{CommitId, ObjectId, RefName, Repo, Tenant, Timestamp};
@@ -74,6 +75,27 @@ pub trait Source: Send + Sync {
 
     /// The repository's ledger.
     fn ledger(&self, at: &RepoId) -> Result<Arc<dyn Ledger>, SourceError>;
+
+    /// What became of the repository's locks behind `known`, which is by lock `lock/KEY`.
+    fn locks(&self, at: &RepoId, known: &Cut) -> Result<LockChanges, SourceError>;
+}
+
+/// What became of locks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LockChanges {
+    /// Lock by lock, each in its order.
+    pub records: Vec<LockRecord>,
+    /// Where each ends now, as `lock/KEY`.
+    pub tips: Cut,
+}
+
+/// A record of a lock, and the one that it stands behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LockRecord {
+    /// Its own name.
+    pub at: String,
+    pub lease: Lease,
+    pub before: Option<Lease>,
 }
 
 /// A commit, as payloads tell it.

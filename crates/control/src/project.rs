@@ -1,6 +1,7 @@
 //! The rows that pages read, brought up to date in the transaction of the append.
 
 use grit_ledger::{Row, StreamId};
+use grit_pipeline::queue::Queue;
 use grit_pipeline::run::Run;
 use grit_rollout::slot::Slot;
 use grit_types::Tenant;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::measured;
 use crate::repo;
-use crate::view::{CommitView, DeploymentView, RunView, SlotView};
+use crate::view::{CommitView, DeploymentView, QueueView, RunView, SlotView};
 
 /// Deployments, one row each.
 pub const DEPLOYMENTS: &str = "deployments";
@@ -19,6 +20,10 @@ pub const SLOTS: &str = "slots";
 pub const RUNS: &str = "runs";
 /// Reports of tests, one row for each step that read some.
 pub const TESTS: &str = "tests";
+/// The queue of the machine, in one row.
+pub const QUEUES: &str = "queues";
+/// How far the ledgers of repositories were listened to, one row each.
+pub const LEDGERS: &str = "ledgers";
 /// Commits, one row each.
 pub const COMMITS: &str = "commits";
 
@@ -71,7 +76,20 @@ pub(crate) fn run<E>(state: &Run, events: &[(String, Value, E)]) -> Vec<Row> {
     rows
 }
 
-/// The rows of the commits that events are about.
+/// The row of a queue. It is of the machine, and so of whose server it is.
+pub(crate) fn queue(stream: &StreamId, state: &Queue) -> Row {
+    Row {
+        table: QUEUES.to_owned(),
+        key: stream.to_string(),
+        tenant: Tenant::local(),
+        scope: String::new(),
+        status: String::new(),
+        order: 0,
+        body: body(&QueueView::new(state)),
+    }
+}
+
+/// The rows of the commits that events are about, and how far the ledger was listened to.
 pub(crate) fn repo<E>(
     stream: &StreamId,
     state: &repo::State,
@@ -80,6 +98,15 @@ pub(crate) fn repo<E>(
     let mut parts = stream.parts();
     let (Some(tenant), Some(repo)) = (parts.next(), parts.next()) else { return vec![] };
     let Ok(tenant) = tenant.parse::<Tenant>() else { return vec![] };
+    let heard = events.iter().any(|(kind, ..)| kind == "ledger.heard").then(|| Row {
+        table: LEDGERS.to_owned(),
+        key: repo.to_owned(),
+        tenant: tenant.clone(),
+        scope: repo.to_owned(),
+        status: String::new(),
+        order: 0,
+        body: body(&state.heard),
+    });
     let mut commits: Vec<&str> = events.iter().flat_map(|(_, data, _)| named(data)).collect();
     commits.sort_unstable();
     commits.dedup();
@@ -87,21 +114,20 @@ pub(crate) fn repo<E>(
         let commit = commit.parse().ok()?;
         state.commits.get(&commit).map(|state| (commit, state))
     });
-    known
-        .map(|(commit, state)| {
-            let status = if state.succeeded() { "succeeded" } else { "open" };
-            let view = CommitView { commit, state: state.clone() };
-            Row {
-                table: COMMITS.to_owned(),
-                key: format!("{repo}/{}", view.commit),
-                tenant: tenant.clone(),
-                scope: repo.to_owned(),
-                status: status.to_owned(),
-                order: state.pushed_at.millis(),
-                body: body(&view),
-            }
-        })
-        .collect()
+    let commits = known.map(|(commit, state)| {
+        let status = if state.succeeded() { "succeeded" } else { "open" };
+        let view = CommitView { commit, state: state.clone() };
+        Row {
+            table: COMMITS.to_owned(),
+            key: format!("{repo}/{}", view.commit),
+            tenant: tenant.clone(),
+            scope: repo.to_owned(),
+            status: status.to_owned(),
+            order: state.pushed_at.millis(),
+            body: body(&view),
+        }
+    });
+    commits.chain(heard).collect()
 }
 
 /// Events of a repository name commits as `commit`, a push as `refs[].commit`.

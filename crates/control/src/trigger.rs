@@ -3,10 +3,11 @@
 //! A consumer of the journal with a place of its own, like the relay: each event is told to its
 //! repository at least once, under a name that follows from the event, so that it starts a thing once.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use grit_ledger::{Journal, Recorded, RowQuery, StorageError};
-use grit_types::{Actor, CommitId, Principal, RunId, Sequence, Tenant};
+use grit_ledger::{Journal, Recorded, RowQuery, StorageError, StreamId};
+use grit_types::{Actor, CommitId, Principal, RunId, Sequence, Tenant, Version};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -22,12 +23,16 @@ use crate::view::{DeploymentView, RunView};
 const CONSUMER: &str = "triggers";
 /// A run that was started by so many others, one after the other, starts none.
 const DEPTH_MAX: u32 = 3;
+/// Of so many runs it is remembered that they have begun; of others it is read.
+const BEGUN_MAX: usize = 1_000;
 
 /// Tells repositories; see the module.
 pub struct Triggers {
     journal: Arc<dyn Journal>,
     source: Arc<dyn Source>,
     handle: Handle,
+    /// Runs of which a job was started.
+    begun: Mutex<VecDeque<StreamId>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +51,7 @@ impl Triggers {
     /// Tells what is in `journal` from now on; what was there before this was ever asked for
     /// starts nothing.
     pub fn new(journal: Arc<dyn Journal>, source: Arc<dyn Source>, handle: Handle) -> Self {
-        Self { journal, source, handle }
+        Self { journal, source, handle, begun: Mutex::default() }
     }
 
     /// Takes its place in a journal that it has none in yet: at its end. To be called before anything
@@ -77,6 +82,9 @@ impl Triggers {
     async fn tell(&self, recorded: &Recorded) -> Result<(), TriggerError> {
         let told = match recorded.event.kind.as_str() {
             "run.planned" => self.of_run(recorded, "requested").await?,
+            "run.job_started" if self.begins(recorded).await? => {
+                self.of_run(recorded, "in_progress").await?
+            }
             "run.finished" => self.of_run(recorded, "completed").await?,
             kind @ ("deployment.requested" | "deployment.started" | "deployment.finished") => {
                 self.of_deployment(recorded, kind).await?
@@ -90,6 +98,21 @@ impl Triggers {
             Err(SubmitError::Refused(_)) | Ok(_) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether no other job of the run was started before.
+    async fn begins(&self, recorded: &Recorded) -> Result<bool, StorageError> {
+        let begun = || self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if begun().contains(&recorded.stream) {
+            return Ok(false);
+        }
+        let events = self.journal.read(&recorded.stream, Version::ZERO).await?;
+        let first = events.iter().find(|before| before.event.kind == recorded.event.kind);
+        let mut begun = begun();
+        begun.push_back(recorded.stream.clone());
+        let over = begun.len().saturating_sub(BEGUN_MAX);
+        begun.drain(..over);
+        Ok(first.is_some_and(|first| first.id == recorded.id))
     }
 
     async fn of_run(
@@ -188,6 +211,7 @@ impl Triggers {
 
 fn workflow_run(view: &RunView, activity: &str, branch: Option<&str>) -> Value {
     let over = activity == "completed";
+    let status = if activity == "requested" { "queued" } else { activity };
     let id: RunId = view.id;
     json!({
         "id": id.to_string(),
@@ -196,7 +220,7 @@ fn workflow_run(view: &RunView, activity: &str, branch: Option<&str>) -> Value {
         "head_branch": branch,
         "head_sha": view.commit.as_str(),
         "run_number": view.number,
-        "status": if over { "completed" } else { "queued" },
+        "status": status,
         "conclusion": over.then_some(view.status.as_str()),
         "actor": { "login": view.actor.as_str() },
         "created_at": view.started_at.to_string(),

@@ -2,6 +2,7 @@
 
 use grit_pipeline::Tests;
 use grit_pipeline::plan::JobKey;
+use grit_pipeline::queue::{Line, Queue};
 use grit_pipeline::run::{self, JobView, Run};
 use grit_rollout::slot::{Act, Deployment, GateState, Phase, Slot, Stage, Status, Trigger, Why};
 use grit_rollout::{Gate, InstanceState};
@@ -158,6 +159,54 @@ pub struct RunView {
     pub jobs: Vec<JobView>,
     pub started_at: Timestamp,
     pub completed_at: Option<Timestamp>,
+}
+
+/// The queue of the machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueView {
+    /// How many jobs are worked on at once.
+    pub slots: u32,
+    /// How many are now.
+    pub busy: u64,
+    /// Runs with jobs that wait, in the order in which they are given the next slots.
+    pub waiting: Vec<QueuedView>,
+}
+
+/// A run with jobs that wait for a slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuedView {
+    pub run: RunId,
+    /// How many of its jobs wait.
+    pub jobs: u64,
+    /// How many slots it has.
+    pub busy: u64,
+}
+
+impl QueueView {
+    /// Shows a queue.
+    pub fn new(queue: &Queue) -> Self {
+        let waits = |line: &&Line| line.waiting() > 0;
+        let view = |line: &Line| QueuedView {
+            run: line.wish.run,
+            jobs: line.waiting(),
+            busy: line.busy(),
+        };
+        let waiting = queue.lines.iter().filter(waits).map(view).collect();
+        Self { slots: queue.slots, busy: queue.busy(), waiting }
+    }
+
+    /// What a job of the run waits for that could begin, for people.
+    pub fn why(&self, run: RunId) -> String {
+        let before = self.waiting.iter().position(|queued| queued.run == run).unwrap_or_default();
+        let all = format!("for a slot: {} of {} are taken", self.busy, self.slots);
+        match before {
+            0 => all,
+            1 => format!("{all}, and another run comes first"),
+            more => format!("{all}, and {more} other runs come first"),
+        }
+    }
 }
 
 impl RunView {

@@ -142,6 +142,12 @@ grit_diag::define_codes! {
         "`runs.using` of an action is `composite`, `docker`, or `node20` and its like. Each `run` \
          step of a composite action says its `shell`.";
 
+    /// A queue of a concurrency group that is none.
+    CONCURRENCY = "E0129", "a concurrency group cannot be in that queue",
+        "`queue` of `concurrency` says what becomes of those that wait: with `single`, which is the \
+         default, only the last of them runs; with `max` up to 100 wait, and run one after the \
+         other. `max` goes with no `cancel-in-progress: true`.";
+
     /// A number that is written otherwise than it was.
     NUMBER = "W0101", "a number loses its last digits",
         "YAML reads `3.10` as the number 3.1, and that is what the job sees. Write \"3.10\" in \

@@ -40,7 +40,10 @@ mod stale;
 
 pub use error::GitError;
 pub use ledger::{Agreed, Compact, Compacted, Exchange, Exchanged, GitLedger, MetaError, Standing};
-pub use lock::{Ask, Grant, LockError, LockSettings, LockView, Locks, Scope, Who};
+pub use lock::{
+    Ask, Grant, LockChanges, LockError, LockRecord, LockSettings, LockView, Locks, Scope, Who,
+    lock_changes,
+};
 pub use repository::{
     BLOB_BYTES_MAX, CommitInfo, DirEntry, EXPORT_BYTES_MAX, EXPORT_ENTRIES_MAX, Elsewhere,
     EntryKind, RepoHead, Repository, TagInfo, Told,

@@ -14,12 +14,14 @@ mod acquire;
 mod board;
 mod change;
 mod error;
+mod heard;
 mod kept;
 mod place;
 mod record;
 mod sight;
 
 pub use error::LockError;
+pub use heard::{LockChanges, LockRecord, lock_changes};
 
 /// How long one exchange with the remote may take, unless configured.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(20);

@@ -6,6 +6,7 @@
 //! - [`trigger`]: whether a push starts a pipeline.
 //! - [`run`]: what happens to a run: which jobs are ready, what each step does, how it all ends.
 //! - [`concurrency`]: of which group only one is worked on at a time.
+//! - [`queue`]: how all runs share the slots of a machine.
 //! - [`schedule`]: which of the ready jobs start now.
 //! - [`builtin`]: what `uses:` means without fetching anybody's code.
 //! - [`keep`]: what steps keep for later ones: caches and artifacts.
@@ -35,6 +36,7 @@ pub mod keep;
 mod measured;
 pub mod plan;
 mod port;
+pub mod queue;
 pub mod run;
 pub mod runners;
 pub mod schedule;

@@ -27,15 +27,16 @@ mod inputs;
 mod matrix;
 mod outputs;
 mod scope;
+mod slots;
 mod state;
 mod step;
+mod turn;
 mod view;
 
 pub use ahead::Ahead;
 pub use allow::{TOKEN, is_from_outside, of_environment};
 pub use command::{
-    Command, Foreign, Outcome, REQUEST_BYTES_MAX, Refusal, Request, SLOTS_DEFAULT, Selection,
-    Setting,
+    Command, Foreign, Outcome, REQUEST_BYTES_MAX, Refusal, Request, Selection, Setting,
 };
 pub use effect::{Concluded, Effect, JobEnding, Timer};
 pub use event::{CallCell, CancelCause, Cell, Event};
@@ -44,7 +45,9 @@ pub use hold::Hold;
 pub(crate) use hold::is_free;
 pub use inputs::values as inputs_of;
 pub use matrix::MatrixError;
+pub use slots::Slots;
 pub use state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
+pub use turn::Turn;
 pub use view::{JobView, StepView};
 
 use grit_ledger::{Context, Decider};

@@ -44,12 +44,18 @@ impl Rank {
 /// Indexes of the jobs to start, in the order of their [`Rank`], as long as there are slots and
 /// their matrix may run that many at once.
 pub fn startable(run: &Run) -> Vec<usize> {
-    let slots = run.request.as_ref().map_or(1, |request| request.slots.max(1));
+    first(run, run.free_slots())
+}
+
+/// How many jobs would be started if there were a slot for each.
+pub fn ready(run: &Run) -> usize {
+    first(run, usize::MAX).len()
+}
+
+fn first(run: &Run, most: usize) -> Vec<usize> {
     let mut busy: HashMap<usize, u32> = HashMap::new();
-    let mut free = slots as usize;
     for job in run.jobs.iter().filter(|job| job.phase.is_busy()) {
         *busy.entry(job.group).or_default() += 1;
-        free = free.saturating_sub(1);
     }
     let mut waiting: Vec<usize> =
         (0..run.jobs.len()).filter(|index| run.jobs[*index].phase == JobPhase::Queued).collect();
@@ -59,7 +65,7 @@ pub fn startable(run: &Run) -> Vec<usize> {
     let mut chosen = Vec::new();
     for index in waiting {
         let job = &run.jobs[index];
-        if chosen.len() == free {
+        if chosen.len() == most {
             break;
         }
         if !is_free(run, job) {

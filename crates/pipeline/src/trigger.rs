@@ -74,9 +74,15 @@ pub fn starts(plan: &Plan, occurrence: &Occurrence) -> bool {
 fn is_of_kind(filters: &Filters, occurrence: &Occurrence, default: &[&str]) -> bool {
     let Some(activity) = &occurrence.activity else { return true };
     match &filters.types {
-        Some(types) => types.contains(activity),
+        Some(types) => types.iter().any(|kind| is_kind(kind, activity)),
         None => default.is_empty() || default.contains(&activity.as_str()),
     }
+}
+
+/// The same word; of labels, however it is spelled.
+fn is_kind(kind: &str, activity: &str) -> bool {
+    kind == activity
+        || kind.replace("labelled", "labeled") == activity.replace("labelled", "labeled")
 }
 
 fn of_base(filters: &Filters, occurrence: &Occurrence) -> bool {

@@ -150,6 +150,7 @@ fn refused(refusal: &Refusal, detail: String) -> Problem {
         Refusal::Run(run::Refusal::NotPlanned) => Problem::not_found(detail),
         Refusal::Run(_) => conflict("not_now"),
         Refusal::Group(refusal) => match *refusal {},
+        Refusal::Queue(refusal) => match *refusal {},
         Refusal::Misplaced { .. } => {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "misplaced", detail)
         }

@@ -40,7 +40,7 @@ pub(super) async fn ask(
 /// Tells a run what its group says. A turn that nobody takes goes to the next.
 pub(super) async fn tell(handle: &Handle, id: &EffectId, effect: Effect) -> Command {
     let Effect::Tell { holder, word } = effect;
-    let command = || Command::Run(RunCommand::Group { job: holder.job, word });
+    let command = || Command::Run(RunCommand::Group { job: holder.job, call: holder.call, word });
     let actor = Actor::grit("concurrency");
     let told = submit(handle, id, run_stream(holder.run), command, actor).await;
     Command::Group(match (told, word) {

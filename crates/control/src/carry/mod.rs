@@ -6,10 +6,12 @@ mod issue;
 mod payload;
 pub(crate) mod plan;
 mod promote;
+mod queue;
 mod run;
 mod slot;
 
 pub use group::group_stream;
+pub use queue::queue_stream;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -75,6 +77,9 @@ impl Carrier for PortCarrier {
             Ok(Effect::Group(effect)) => {
                 Box::pin(async move { group::tell(&carry.handle, &carry.id, effect).await })
             }
+            Ok(Effect::Queue(effect)) => {
+                Box::pin(async move { queue::give(&carry.handle, &carry.id, effect).await })
+            }
             Err(error) => {
                 tracing::error!(effect = %carry.id, %error, "an effect of another version stays owed");
                 Box::pin(std::future::pending())
@@ -108,6 +113,7 @@ impl Carrier for RunCarrier {
                     Command::Run(grit_pipeline::run::Command::Outcome(outcome))
                 }
                 Ok(Effect::Group(told)) => group::tell(&handle, &effect.id, told).await,
+                Ok(Effect::Queue(given)) => queue::give(&handle, &effect.id, given).await,
                 Ok(Effect::Slot(_) | Effect::Repo(_)) | Err(_) => std::future::pending().await,
             }
         })

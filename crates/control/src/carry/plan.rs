@@ -5,8 +5,7 @@ use grit_ledger::{RowQuery, StreamId};
 use grit_pipeline::expr::Value;
 use grit_pipeline::plan::Plan;
 use grit_pipeline::run::{
-    Command as RunCommand, Foreign, Refusal as RunRefusal, Request, SLOTS_DEFAULT, Selection,
-    Setting, TOKEN,
+    Command as RunCommand, Foreign, Refusal as RunRefusal, Request, Selection, Setting, TOKEN,
 };
 use grit_pipeline::schedule::Past;
 use grit_pipeline::trigger::{Occurrence, starts};
@@ -158,7 +157,7 @@ impl Carry {
             payload,
             vars,
             env,
-            slots: SLOTS_DEFAULT,
+            slots: 1,
             only: Selection::default(),
             os: "Linux".to_owned(),
             foreign: Foreign::Refuse,
@@ -169,6 +168,7 @@ impl Carry {
             setting: Setting {
                 environments,
                 grouped: true,
+                queued: true,
                 depth: trigger.depth,
                 aside: build.aside,
                 past,

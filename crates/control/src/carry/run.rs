@@ -1,9 +1,11 @@
 use grit_pipeline::Runner;
 use grit_pipeline::concurrency::Command as GroupCommand;
+use grit_pipeline::plan::Concurrency;
+use grit_pipeline::queue::Command as QueueCommand;
 use grit_pipeline::run::{Command as RunCommand, Concluded, Effect, Ending, Outcome};
 use grit_types::{Actor, Clock, EffectId, chain};
 
-use super::{Carry, group, sleep_until, until_done};
+use super::{Carry, group, queue, sleep_until, until_done};
 use crate::aggregate::Command;
 use crate::ports::RepoId;
 use crate::reactor::Handle;
@@ -78,14 +80,22 @@ pub(super) async fn outcome(
         }
         Effect::Claim { tenant, repo, group: wanted, holder } => {
             let stream = group::group_stream(&tenant, &repo, &wanted.group);
-            let cancel_in_progress = wanted.cancel_in_progress;
-            let claim = GroupCommand::Claim { holder, cancel_in_progress };
+            let Concurrency { cancel_in_progress, patient, .. } = wanted;
+            let claim = GroupCommand::Claim { holder, cancel_in_progress, patient };
             group::ask(handle, id, stream, &claim).await;
             Outcome::Done
         }
         Effect::Release { tenant, repo, group: wanted, holder } => {
             let stream = group::group_stream(&tenant, &repo, &wanted);
             group::ask(handle, id, stream, &GroupCommand::Release { holder }).await;
+            Outcome::Done
+        }
+        Effect::WantSlots(wish) => {
+            queue::ask(handle, id, &QueueCommand::Ask(wish)).await;
+            Outcome::Done
+        }
+        Effect::LeaveQueue { run } => {
+            queue::ask(handle, id, &QueueCommand::Leave { run }).await;
             Outcome::Done
         }
         Effect::Conclude(_) => Outcome::Done,

@@ -1,13 +1,13 @@
 //! What the relay writes, grit-insight must be able to read: they agree on names alone.
 
-use grit_ledger::{Append, Decider, Hlc, Ledger, MemoryJournal, MemoryLedger, split};
+use grit_ledger::{Append, Cut, Decider, Hlc, Ledger, MemoryJournal, MemoryLedger, split};
 use grit_rollout::Rollouts;
 use grit_rollout::slot::{Event as SlotEvent, PauseReason, Slot, Status, Why};
 use grit_types::{CommitId, ObjectId, RefName, Revision, Sequence, Timestamp, Version};
 use serde_json::json;
 
 use super::*;
-use crate::ports::Logged;
+use crate::ports::{LockChanges, Logged};
 use crate::view::DeploymentView;
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
@@ -80,6 +80,10 @@ impl Source for OnlyALedger {
 
     fn ledger(&self, _: &RepoId) -> Result<Arc<dyn Ledger>, SourceError> {
         Ok(self.0.clone())
+    }
+
+    fn locks(&self, _: &RepoId, _: &Cut) -> Result<LockChanges, SourceError> {
+        Ok(LockChanges::default())
     }
 }
 

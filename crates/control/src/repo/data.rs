@@ -1,11 +1,11 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use grit_types::{
     CommitId, DeploymentId, Digest, Environment, Principal, RefName, RunId, Service, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-use super::Trigger;
+use super::{Heard, Hearing, Trigger};
 
 /// A repository, folded from its stream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -13,6 +13,11 @@ pub struct State {
     /// How many builds there have been: a run's number.
     pub builds: u64,
     pub commits: BTreeMap<CommitId, Commit>,
+    /// What was last told that may start pipelines: by these names it is known when told again.
+    #[serde(default)]
+    pub told: VecDeque<String>,
+    #[serde(default)]
+    pub heard: Heard,
 }
 
 /// A commit that was pushed.
@@ -24,6 +29,10 @@ pub struct Commit {
     /// Number of its build.
     pub build: Option<u64>,
     pub planned: bool,
+    /// Refs that were pushed before its pipelines were read: what they alone start is yet to be
+    /// started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
     pub runs: BTreeMap<RunId, RunRecord>,
     /// By image name.
     pub artifacts: BTreeMap<String, Digest>,
@@ -96,6 +105,13 @@ pub struct PushedRef {
     pub old: Option<CommitId>,
 }
 
+/// A ref that was pushed to a commit beside the one that the commit is built for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    pub pushed: PushedRef,
+    pub pusher: Principal,
+}
+
 /// A deployment that a promotion requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promoted {
@@ -124,6 +140,10 @@ pub enum Command {
     },
     /// Something happened that may start pipelines.
     Trigger(Box<Trigger>),
+    /// Several such things.
+    Triggers(Vec<Trigger>),
+    /// What a look at the ledger found, and what it may start.
+    Heard { hearing: Hearing, triggers: Vec<Trigger> },
     /// The deployments that a commit leads to were requested, or why not.
     Promoted { commit: CommitId, result: Result<Vec<Promoted>, String> },
     /// What only had to be done.
@@ -146,6 +166,12 @@ pub enum Event {
         #[serde(default)]
         before: Option<CommitId>,
     },
+    /// What these refs start is started once it is known what the commit is built by.
+    #[serde(rename = "commit.refs_held")]
+    Held { commit: CommitId, refs: Vec<Beside> },
+    /// How far the ledger was listened to.
+    #[serde(rename = "ledger.heard")]
+    Heard { hearing: Hearing, at: Timestamp },
     #[serde(rename = "pipeline.triggered")]
     Triggered { trigger: Box<Trigger>, number: u64, at: Timestamp },
     #[serde(rename = "commit.planned")]

@@ -4,11 +4,14 @@
 //! environments that any of those refs lead to.
 
 mod data;
+mod heard;
 mod trigger;
 
 pub use data::{
-    Command, Commit, Effect, Event, Promoted, PushedRef, RefUpdate, Refusal, RunRecord, State,
+    Beside, Command, Commit, Effect, Event, Promoted, PushedRef, RefUpdate, Refusal, RunRecord,
+    State,
 };
+pub use heard::{Heard, Hearing};
 pub use trigger::Trigger;
 
 use grit_ledger::{Context, Decider};
@@ -16,6 +19,8 @@ use grit_types::{CommitId, RefName, Timestamp};
 
 /// Commits that a repository's state remembers; older ones live on in the journal's rows.
 const COMMITS_MAX: usize = 1_000;
+/// How many names of what was told are remembered.
+const TOLD_MAX: usize = 4_096;
 
 /// The decider of repositories.
 pub struct Repos;
@@ -52,11 +57,19 @@ impl Decider for Repos {
                 };
                 Ok(concluded(state, commit, *run, event, context.now))
             }
-            Command::Trigger(trigger) => Ok(vec![Event::Triggered {
-                trigger: trigger.clone(),
-                number: state.builds + 1,
-                at: context.now,
-            }]),
+            Command::Trigger(trigger) => {
+                Ok(triggered(state, [(**trigger).clone()], context.now).collect())
+            }
+            Command::Triggers(triggers) => {
+                Ok(triggered(state, triggers.clone(), context.now).collect())
+            }
+            // Somebody else has told of it.
+            Command::Heard { hearing, .. } if hearing.after != state.heard.number => Ok(vec![]),
+            Command::Heard { hearing, triggers } => {
+                let heard = Event::Heard { hearing: hearing.clone(), at: context.now };
+                let started = triggered(state, triggers.clone(), context.now);
+                Ok([heard].into_iter().chain(started).collect())
+            }
             Command::Promoted { commit, result } => {
                 Ok(vec![Event::Promoted { commit: commit.clone(), result: result.clone() }])
             }
@@ -88,7 +101,8 @@ impl Decider for Repos {
             Event::PromotionRequested { commit, refs, at } => {
                 vec![Effect::Promote { commit: commit.clone(), refs: refs.clone(), at: *at }]
             }
-            Event::Pushed { .. } | Event::Planned { .. } | Event::Rejected { .. } => vec![],
+            Event::Pushed { .. } | Event::Held { .. } | Event::Heard { .. } => vec![],
+            Event::Planned { .. } | Event::Rejected { .. } => vec![],
             Event::Published { .. } | Event::Concluded { .. } | Event::Promoted { .. } => vec![],
         }
     }
@@ -103,7 +117,8 @@ fn push(state: &State, updates: &[RefUpdate], context: &Context) -> Vec<Event> {
             Some(PushedRef { name: update.name.clone(), commit, old: update.old.clone() })
         })
         .collect();
-    let mut events = vec![Event::Pushed { pusher, refs: refs.clone(), at: context.now }];
+    let mut events =
+        vec![Event::Pushed { pusher: pusher.clone(), refs: refs.clone(), at: context.now }];
     let mut commits: Vec<&CommitId> = refs.iter().map(|pushed| &pushed.commit).collect();
     commits.sort();
     commits.dedup();
@@ -112,19 +127,22 @@ fn push(state: &State, updates: &[RefUpdate], context: &Context) -> Vec<Event> {
         let names: Vec<RefName> =
             refs.iter().filter(|pushed| pushed.commit == *commit).map(|p| p.name.clone()).collect();
         let known = state.commits.get(commit);
-        if known.is_some_and(|known| known.build.is_some()) {
-            for pushed in elsewhere(state, &refs, commit) {
+        let built_for = match known {
+            Some(known) if known.build.is_some() => None,
+            _ => preferred(&names),
+        };
+        let beside: Vec<Beside> = elsewhere(state, &refs, commit)
+            .filter(|pushed| Some(&pushed.name) != built_for.as_ref())
+            .map(|pushed| Beside { pushed: pushed.clone(), pusher: pusher.clone() })
+            .collect();
+        if known.is_some_and(|known| known.planned) {
+            for beside in &beside {
                 number += 1;
-                let trigger = Box::new(Trigger {
-                    id: format!("push/{}/{commit}/{number}", pushed.name),
-                    event: "push".to_owned(),
-                    ref_name: Some(pushed.name.clone()),
-                    before: pushed.old.clone(),
-                    actor: context.actor.principal.clone(),
-                    ..Trigger::none(commit)
-                });
+                let trigger = Box::new(of_ref(commit, beside, number));
                 events.push(Event::Triggered { trigger, number, at: context.now });
             }
+        } else if !beside.is_empty() {
+            events.push(Event::Held { commit: commit.clone(), refs: beside });
         }
         match known {
             Some(known) if known.succeeded() => {
@@ -137,7 +155,7 @@ fn push(state: &State, updates: &[RefUpdate], context: &Context) -> Vec<Event> {
             Some(known) if known.build.is_some() => {}
             _ => {
                 number += 1;
-                let ref_name = preferred(&names);
+                let ref_name = built_for;
                 let named = |pushed: &&PushedRef| {
                     pushed.commit == *commit && Some(&pushed.name) == ref_name.as_ref()
                 };
@@ -166,6 +184,34 @@ fn elsewhere<'a>(
     refs.iter().filter(move |pushed| pushed.commit == *commit).filter(new)
 }
 
+/// The push of a ref to a commit that is built for another.
+fn of_ref(commit: &CommitId, beside: &Beside, number: u64) -> Trigger {
+    let Beside { pushed, pusher } = beside;
+    Trigger {
+        id: format!("push/{}/{commit}/{number}", pushed.name),
+        event: "push".to_owned(),
+        ref_name: Some(pushed.name.clone()),
+        before: pushed.old.clone(),
+        actor: pusher.clone(),
+        ..Trigger::none(commit)
+    }
+}
+
+/// Each that was not told before, under a number of its own.
+fn triggered(
+    state: &State,
+    triggers: impl IntoIterator<Item = Trigger>,
+    at: Timestamp,
+) -> impl Iterator<Item = Event> {
+    let told = |trigger: &Trigger| state.told.contains(&trigger.id);
+    let news = triggers.into_iter().filter(move |trigger| !told(trigger));
+    (state.builds + 1..).zip(news).map(move |(number, trigger)| Event::Triggered {
+        trigger: Box::new(trigger),
+        number,
+        at,
+    })
+}
+
 /// A tag says more than a branch: it names what is built.
 fn preferred(names: &[RefName]) -> Option<RefName> {
     names.iter().find(|name| name.tag().is_some()).or(names.first()).cloned()
@@ -177,7 +223,11 @@ fn planned(state: &State, commit: &CommitId, runs: &[RunRecord], at: Timestamp) 
         return vec![];
     }
     let event = Event::Planned { commit: commit.clone(), runs: runs.to_vec() };
-    with_promotion(state, commit, event, at)
+    let mut events = with_promotion(state, commit, event, at);
+    let beside = known.into_iter().flat_map(|known| &known.beside);
+    let pushes = (state.builds + 1..).zip(beside).map(|(n, beside)| of_ref(commit, beside, n));
+    events.extend(triggered(state, pushes, at));
+    events
 }
 
 /// The event, and the promotion that is due once all runs are over and none failed.
@@ -234,9 +284,14 @@ fn evolve(state: &mut State, event: &Event) {
             state.builds = *number;
             state.commits.entry(commit.clone()).or_default().build = Some(*number);
         }
+        Event::Held { commit, refs } => {
+            let commit = state.commits.entry(commit.clone()).or_default();
+            commit.beside.extend(refs.iter().cloned());
+        }
         Event::Planned { commit, runs } => {
             let commit = state.commits.entry(commit.clone()).or_default();
             commit.planned = true;
+            commit.beside.clear();
             for record in runs {
                 // A short run may be over before its planning is recorded.
                 let known = commit.runs.entry(record.run).or_insert_with(|| record.clone());
@@ -246,13 +301,19 @@ fn evolve(state: &mut State, event: &Event) {
         Event::Rejected { commit, problems } => {
             let commit = state.commits.entry(commit.clone()).or_default();
             commit.planned = true;
+            commit.beside.clear();
             commit.problems.clone_from(problems);
         }
         Event::Published { commit, image, artifact, .. } => {
             let commit = state.commits.entry(commit.clone()).or_default();
             commit.artifacts.insert(image.clone(), *artifact);
         }
-        Event::Triggered { number, .. } => state.builds = *number,
+        Event::Triggered { trigger, number, .. } => {
+            state.builds = *number;
+            state.told.push_back(trigger.id.clone());
+            let over = state.told.len().saturating_sub(TOLD_MAX);
+            state.told.drain(..over);
+        }
         Event::Concluded { commit, run, succeeded, jobs, replaces } => {
             let commit = state.commits.entry(commit.clone()).or_default();
             let old = replaces.and_then(|replaces| commit.runs.remove(&replaces));
@@ -266,6 +327,7 @@ fn evolve(state: &mut State, event: &Event) {
             record.succeeded = Some(*succeeded);
             record.jobs.clone_from(jobs);
         }
+        Event::Heard { hearing, at } => state.heard.take(hearing, *at),
         Event::PromotionRequested { .. } => {}
         Event::Promoted { commit, result } => {
             let commit = state.commits.entry(commit.clone()).or_default();

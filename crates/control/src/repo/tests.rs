@@ -85,3 +85,42 @@ fn an_artifact_of_an_unknown_commit_is_refused() {
     };
     assert!(Repos::decide(&State::default(), &publish, &context()).is_err());
 }
+
+fn started(events: &[Event]) -> Vec<(&str, u64)> {
+    let started = events.iter().filter_map(|event| match event {
+        Event::Triggered { trigger, number, .. } => Some((trigger.ref_name.as_ref()?, *number)),
+        _ => None,
+    });
+    started.map(|(name, number)| (name.as_str(), number)).collect()
+}
+
+#[test]
+fn every_ref_of_one_push_starts_what_it_alone_starts_once_the_build_is_known() {
+    let mut repo = Repository(State::default());
+    let update =
+        |name: &str| RefUpdate { name: name.parse().unwrap(), old: None, new: Some(commit('a')) };
+    let names = ["refs/heads/main", "refs/heads/next", "refs/tags/v1"];
+    let events = repo.take(Command::Push { updates: names.map(update).to_vec() });
+    let built = events.iter().filter_map(|event| match event {
+        Event::BuildRequested { ref_name, .. } => ref_name.as_ref().map(RefName::as_str),
+        _ => None,
+    });
+    assert_eq!(built.collect::<Vec<_>>(), ["refs/tags/v1"]);
+    assert_eq!(started(&events), [], "what the build starts is not known yet");
+    assert_eq!(started(&repo.push("refs/heads/late", commit('a'))), []);
+    let planned = Command::Planned { commit: commit('a'), result: Ok(vec![]) };
+    let events = repo.take(planned.clone());
+    let beside = [("refs/heads/main", 2), ("refs/heads/next", 3), ("refs/heads/late", 4)];
+    assert_eq!(started(&events), beside);
+    assert_eq!(repo.take(planned), [], "once");
+    assert_eq!(started(&repo.push("refs/heads/later", commit('a'))), [("refs/heads/later", 5)]);
+}
+
+#[test]
+fn what_is_told_twice_starts_once() {
+    let mut repo = Repository(State::default());
+    let trigger = Trigger { id: "schedule/x/1".to_owned(), ..Trigger::none(&commit('a')) };
+    let told = Command::Trigger(Box::new(trigger));
+    assert_eq!(repo.take(told.clone()).len(), 1);
+    assert_eq!(repo.take(told), []);
+}

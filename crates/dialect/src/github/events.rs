@@ -23,6 +23,8 @@ const EVENTS: &[&str] = &[
     "fork",
     "gollum",
     "grit_deployment",
+    "grit_issue",
+    "grit_lock",
     "image_version",
     "issue_comment",
     "issues",

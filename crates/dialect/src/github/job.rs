@@ -106,9 +106,6 @@ fn called(reader: &mut Reader, fields: &mut Fields<'_>, job: &mut Job) {
     let secrets = fields.take("secrets");
     let inherit = secrets.is_some_and(|node| node.as_str() == Some("inherit"));
     let secrets = secrets.filter(|_| !inherit).and_then(|n| reader.texts(n, scope::JOB_ENV));
-    if job.concurrency.take().is_some() {
-        unsupported(reader, fields, job, "concurrency", false);
-    }
     let Some(node) = fields.take("uses") else { return };
     let Some(uses) = reader.literal(node) else { return };
     if !check::is_workflow(&uses) {

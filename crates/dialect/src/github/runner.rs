@@ -3,7 +3,7 @@
 use grit_diag::decode::{Spanned, read};
 use grit_diag::suggest;
 use grit_diag::yaml::Node;
-use grit_pipeline::expr::Scope;
+use grit_pipeline::expr::{Scope, Template};
 use grit_pipeline::plan::{
     Access, ConcurrencyPlan, EnvironmentPlan, PERMISSION_SCOPES, Permissions,
 };
@@ -71,17 +71,44 @@ pub(super) fn concurrency(
     let place = reader.place(node.span);
     if node.as_mapping().is_none() {
         let group = reader.filled_template(node, scope)?;
-        return Some(ConcurrencyPlan { group, cancel_in_progress: None, place });
+        return Some(ConcurrencyPlan { group, cancel_in_progress: None, queue: None, place });
     }
     let mut fields = reader.fields(node)?;
     let group = fields.required("group", &mut reader.diagnostics);
     let group = group.and_then(|group| reader.filled_template(group, scope));
     let cancel = fields.take("cancel-in-progress").and_then(|flag| reader.flag(flag, scope));
-    if let Some(queue) = fields.take("queue") {
-        reader.filled_template(queue, scope);
-    }
+    let queue =
+        fields.take("queue").and_then(|queue| queued(reader, queue, cancel.as_ref(), scope));
     fields.finish(&mut reader.diagnostics);
-    Some(ConcurrencyPlan { group: group?, cancel_in_progress: cancel, place })
+    Some(ConcurrencyPlan { group: group?, cancel_in_progress: cancel, queue, place })
+}
+
+/// How many may wait: `single`, or `max`, which goes with no `cancel-in-progress`.
+fn queued(
+    reader: &mut Reader,
+    node: &Node,
+    cancel: Option<&Template>,
+    scope: Scope<'_>,
+) -> Option<Template> {
+    let queue = reader.filled_template(node, scope)?;
+    match queue.as_literal() {
+        Some("max") if cancel.and_then(Template::as_literal) == Some("true") => {
+            let message = "`queue: max` and `cancel-in-progress: true` shut each other out";
+            reader
+                .diagnostics
+                .error(node.span, codes::CONCURRENCY, message)
+                .help("leave one of the two out");
+        }
+        Some("single" | "max") | None => {}
+        Some(other) => {
+            let message = format!("`{other}` is no queue");
+            reader
+                .diagnostics
+                .error(node.span, codes::CONCURRENCY, message)
+                .help("single: of those that wait only the last runs; max: one after the other");
+        }
+    }
+    Some(queue)
 }
 
 /// What a key `environment` gives.

@@ -67,7 +67,7 @@ pub(super) fn is_in_chain(
     false
 }
 
-fn read_entry(
+pub(super) fn read_entry(
     repository: &gix::Repository,
     id: &CommitId,
 ) -> Result<(Lease, Option<CommitId>), RecordError> {

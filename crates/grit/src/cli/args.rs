@@ -158,6 +158,9 @@ pub struct Up {
     /// The repository's name; else its folder's
     #[arg(long, value_name = "NAME")]
     pub repo: Option<Repo>,
+    /// How many jobs at once, of all runs together; else as many as there are cores
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub slots: Option<u32>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

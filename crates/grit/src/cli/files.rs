@@ -8,7 +8,7 @@ use std::path::Path;
 use grit_diag::{Diagnostics, Source, Span, codes, render};
 use grit_dialect::github;
 use grit_git::{GitError, Repository};
-use grit_pipeline::plan::Plan;
+use grit_pipeline::plan::{Plan, Protection};
 use grit_pipeline::runners::RunnerRule;
 use grit_rollout::config::{self, IssuesConfig};
 use grit_types::CommitId;
@@ -46,6 +46,8 @@ pub struct Files {
     pub issues: IssuesConfig,
     /// What runs which jobs, as it says.
     pub runners: Vec<RunnerRule>,
+    /// What jobs wait for that deploy somewhere, as it says.
+    pub protections: Vec<(String, Protection)>,
     /// Of every file that was read, in order; of most of them there is nothing to say.
     pub findings: Vec<Diagnostics>,
 }
@@ -67,6 +69,8 @@ pub fn read_tree(tree: Tree<'_>, workflow: Option<&str>) -> Result<Files, Failur
             let (config, findings) = config::parse(&Source::new(config::FILE_NAME, text));
             files.runners =
                 config.as_ref().map(grit_control::pipelines::runners).unwrap_or_default();
+            files.protections =
+                config.as_ref().map(grit_control::pipelines::protections_of).unwrap_or_default();
             files.issues = config.map(|config| config.issues).unwrap_or_default();
             files.findings.push(findings);
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use grit_git::{Git, GitError, GitLedger, Repository};
-use grit_types::{Actor, Principal, Repo};
+use grit_types::{Actor, Principal, Repo, RunId};
 
 use super::args::Args;
 use crate::client::Client;
@@ -99,7 +99,10 @@ impl Place {
             .find_map(|name| name.parse::<Principal>().ok());
         // A valid principal by its form.
         let somebody = || "somebody".parse().expect("a valid name");
-        Actor::new(found.unwrap_or_else(somebody), "cli")
+        // What a job does is known as the job's, so that it starts no other.
+        let run = std::env::var("GRIT_RUN_ID").ok().and_then(|run| run.parse::<RunId>().ok());
+        let via = run.map_or_else(|| "cli".to_owned(), |run| format!("run/{run}"));
+        Actor::new(found.unwrap_or_else(somebody), via)
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::place::Place;
+use super::run::door::{self, Answer, Question};
 use crate::exit::{Exit, Failure};
 use crate::ui::{Ui, table};
 
@@ -145,6 +146,15 @@ pub async fn review(
     let run: RunId = run.parse().map_err(|error: grit_types::IdError| {
         Failure::new(Exit::Usage, "usage", error.to_string())
     })?;
+    let question = Question {
+        job: named.map(str::to_owned),
+        approved: reject.is_none(),
+        comment: reject.unwrap_or_default().to_owned(),
+        actor: place.actor().principal,
+    };
+    if let Some(answer) = door::ask(place, run, &question)? {
+        return answered(run, &question, &answer, ui);
+    }
     let client = place.client()?;
     let view: RunView = client.get(&format!("/api/v1/runs/{run}")).await?;
     let meant = |job: &&grit_pipeline::run::JobView| {
@@ -168,4 +178,20 @@ pub async fn review(
     let view: RunView = client.get(&format!("/api/v1/runs/{run}")).await?;
     ui.data(&view, |view| format!("{}\n", view.id));
     Ok(Exit::Done)
+}
+
+/// What a run of this very clone said.
+fn answered(run: RunId, question: &Question, answer: &Answer, ui: &Ui) -> Result<Exit, Failure> {
+    let word = if question.approved { "approved" } else { "refused" };
+    answer.jobs.iter().for_each(|job| ui.status(format!("{job} {word}")));
+    match &answer.refused {
+        Some(refused) if refused.not_now => {
+            Err(Failure::new(Exit::Conflict, "not_now", refused.message.clone()))
+        }
+        Some(refused) => Err(Failure::new(Exit::Refused, "refused", refused.message.clone())),
+        None => {
+            ui.data(&json!({ "run": run, "jobs": answer.jobs }), |_| format!("{run}\n"));
+            Ok(Exit::Done)
+        }
+    }
 }

@@ -2,7 +2,9 @@ pub mod args;
 mod artifacts;
 mod begin;
 mod clean;
+pub mod door;
 mod dotenv;
+mod gate;
 mod given;
 mod hook;
 mod live;
@@ -26,6 +28,7 @@ use grit_executor::{DummyRunner, HostRunner};
 use grit_git::Repository;
 use grit_ledger::{Journal, MemoryJournal, RowQuery};
 use grit_pipeline::Runner;
+use grit_pipeline::plan::EnvironmentSpec;
 use grit_pipeline::run::{Command as RunCommand, Ending, Foreign, Request, Selection, Setting};
 use grit_types::{Clock, CommitId, RunId, Tenant};
 
@@ -36,6 +39,7 @@ use crate::exit::{Exit, Failure};
 use crate::ui::Ui;
 use args::Run;
 use begin::Begin;
+use door::Door;
 use told::Teller;
 use wanted::Chosen;
 
@@ -122,11 +126,13 @@ impl Session<'_> {
         let mut views = Vec::new();
         for chosen in &self.wanted.chosen {
             let mut request = self.request(chosen, &secrets)?;
+            request.setting.environments = self.environments();
             // What jobs publish is theirs to find again, and goes with the run.
             request.env = job_env(None, &folder.path().join("blobs"));
             let mut teller = Teller::new(options, &chosen.plan, ui);
-            let driven = Driven { runner: runner.clone(), host: Some(&host), stop };
             let run = request.run;
+            let door = Door::of(&request, self.place, folder.path())?;
+            let driven = Driven { runner: runner.clone(), host: Some(&host), door, stop };
             views.push(self.one(request, driven, &mut teller).await?);
             self.hand_out(&host, run, &chosen.plan.file).await?;
             if stop.seen > 0 {
@@ -159,6 +165,15 @@ impl Session<'_> {
         self.ui.data(&documents, |_| views.iter().map(told::summary).collect());
     }
 
+    /// What jobs may deploy to, and wait for.
+    fn environments(&self) -> BTreeMap<String, EnvironmentSpec> {
+        let spec = |(name, protection): &(String, grit_pipeline::plan::Protection)| {
+            let protection = protection.clone();
+            (name.to_lowercase(), EnvironmentSpec { protection, ..EnvironmentSpec::default() })
+        };
+        self.wanted.protections.iter().map(spec).collect()
+    }
+
     /// As if every step succeeded.
     async fn dry(&self, stop: &mut Stop) -> Result<Exit, Failure> {
         let secrets = settings(self.options.secrets.as_deref())?;
@@ -167,7 +182,7 @@ impl Session<'_> {
             let request = self.request(chosen, &secrets)?;
             let runner: Arc<dyn Runner> = Arc::new(DummyRunner::succeeding());
             let mut teller = Teller::silent(&chosen.plan, self.ui);
-            let driven = Driven { runner, host: None, stop };
+            let driven = Driven { runner, host: None, door: None, stop };
             views.push(self.one(request, driven, &mut teller).await?);
         }
         self.ui.data(&views, |views| views.iter().map(show::dry).collect());
@@ -204,7 +219,7 @@ impl Session<'_> {
             payload: given.payload.clone(),
             vars: settings(options.vars.as_deref())?,
             env: BTreeMap::new(),
-            slots: options.slots,
+            slots: crate::compose::slots(options.slots),
             only,
             os: "Linux".to_owned(),
             foreign: Foreign::Skip,
@@ -223,7 +238,7 @@ impl Session<'_> {
         driven: Driven<'_>,
         teller: &mut Teller<'_>,
     ) -> Result<RunView, Failure> {
-        let Driven { runner, host, stop } = driven;
+        let Driven { runner, host, door, stop } = driven;
         let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
         let at = self.clock.clone();
         let carrier =
@@ -250,6 +265,7 @@ impl Session<'_> {
                 changed = changes.changed() => {
                     changed.map_err(|_| Failure::new(Exit::Bug, "bug", "the reactor ended early"))?;
                 }
+                visitor = knock(door.as_ref()) => gate::hear(visitor, &handle, &view).await,
                 () = stop.signals.next() => {
                     teller.clear();
                     stop.one_more(&handle, run, host, self.ui).await;
@@ -267,7 +283,17 @@ struct Driven<'a> {
     runner: Arc<dyn Runner>,
     /// Has the logs.
     host: Option<&'a HostRunner>,
+    /// Where people answer for it.
+    door: Option<Door>,
     stop: &'a mut Stop,
+}
+
+/// The next that asks; where nobody can, nobody ever does.
+async fn knock(door: Option<&Door>) -> door::Visitor {
+    match door {
+        Some(door) => door.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn settings(path: Option<&Path>) -> Result<BTreeMap<String, String>, Failure> {

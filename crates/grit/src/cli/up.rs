@@ -74,7 +74,8 @@ async fn start(options: &Up, place: &Place, repo: Repo) -> Result<Server, Failur
     let (listen, edge_listen) = (options.listen, options.edge_listen);
     let elsewhere = |failure| outside(failure, "say where everything is kept: `--data FOLDER`");
     let data = place.data().map_err(elsewhere)?;
-    compose::start(Options { data, listen, edge_listen, repo }).await
+    let slots = compose::slots(options.slots);
+    compose::start(Options { data, listen, edge_listen, repo, slots }).await
 }
 
 /// A control process needs no repository around it where it is told what it would find there.

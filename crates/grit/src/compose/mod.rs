@@ -18,5 +18,5 @@ pub use data::{DataFolder, ServeFile};
 pub use edge::EdgeProcess;
 pub use pins::{Pin, Pins};
 pub use runner::{job_env, open_local};
-pub use serve::{Options, Server, start};
+pub use serve::{Options, Server, slots, start};
 pub use source::{GitSource, LOCAL_REPO_DEFAULT};

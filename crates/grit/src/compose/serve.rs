@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use grit_blob::Layout;
+use grit_control::listen::Listener;
 use grit_control::ports::RepoId;
 use grit_control::reactor::{self, Reactor};
 use grit_control::relay::Relay;
@@ -34,6 +35,14 @@ pub struct Options {
     pub listen: SocketAddr,
     pub edge_listen: SocketAddr,
     pub repo: Repo,
+    /// How many jobs are worked on at once.
+    pub slots: u32,
+}
+
+/// As many as are wanted, else as many as there are cores.
+pub fn slots(wanted: Option<u32>) -> u32 {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    wanted.unwrap_or_else(|| u32::try_from(cores()).unwrap_or(u32::MAX))
 }
 
 /// A running control process.
@@ -64,12 +73,17 @@ pub async fn start(options: Options) -> Result<Server, Failure> {
     let (handle, reactor) = reactor::start(tenant, journal, clock, carrier);
     let triggers = Triggers::new(begun, ground.source.clone(), handle.clone());
     triggers.begin().await.map_err(|e| Failure::because("the journal cannot be read", &e))?;
+    let heard = ground.listener(&options.repo, handle.clone());
+    heard.begin().await.map_err(|e| Failure::because("the ledger cannot be read", &e))?;
     let control = ground.control(handle.clone());
+    let resized = control.resize_queue(options.slots).await;
+    resized.map_err(|e| Failure::because("the queue of jobs cannot be kept", &e))?;
     ground.reports.connect(control.clone());
     missed(&control, &ground.source, &options.repo).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut tasks = ground.watchers(&data, &handle);
     tasks.spawn(triggers.run(handle.changes()));
+    tasks.spawn(heard.run());
     tasks.spawn(ground.scheduler(&options.repo, handle.clone()).run());
     let (tokens, token) = owner_token(&data, ground.clock.as_ref(), ground.entropy.as_ref())?;
     let app = App {
@@ -232,6 +246,15 @@ impl Ground {
             self.entropy.clone(),
             service_url(self.edge_address),
         )
+    }
+
+    fn listener(&self, repo: &Repo, handle: reactor::Handle) -> Listener {
+        Listener {
+            at: RepoId { tenant: Tenant::local(), repo: repo.clone() },
+            journal: self.journal.clone(),
+            source: self.source.clone(),
+            handle,
+        }
     }
 
     fn scheduler(&self, repo: &Repo, handle: reactor::Handle) -> Scheduler {

@@ -1,9 +1,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use grit_control::ports::{Logged, RepoId, Source, SourceError};
+use grit_control::ports::{LockChanges, LockRecord, Logged, RepoId, Source, SourceError};
 use grit_git::{GitError, GitLedger, Repository};
-use grit_ledger::Ledger;
+use grit_ledger::{Cut, Ledger};
 use grit_rollout::slot::Change;
 use grit_types::{CommitId, ObjectId, RefName, Repo};
 
@@ -154,5 +154,27 @@ impl Source for GitSource {
 
     fn ledger(&self, at: &RepoId) -> Result<Arc<dyn Ledger>, SourceError> {
         Ok(Arc::new(GitLedger::new(self.open(&at.repo)?)))
+    }
+
+    fn locks(&self, at: &RepoId, known: &Cut) -> Result<LockChanges, SourceError> {
+        let key = |(name, tip): (&String, &String)| {
+            Some((name.strip_prefix("lock/")?.to_owned(), tip.parse().ok()?))
+        };
+        let known = known.iter().filter_map(key).collect();
+        let changes = grit_git::lock_changes(&self.open(&at.repo)?, &known);
+        let changes = changes.map_err(|source| SourceError {
+            action: format!("read the locks of {at}"),
+            source: source.into(),
+        })?;
+        let record = |record: grit_git::LockRecord| LockRecord {
+            at: record.at.to_string(),
+            lease: record.lease,
+            before: record.before,
+        };
+        let tips = changes.tips.into_iter();
+        Ok(LockChanges {
+            records: changes.records.into_iter().map(record).collect(),
+            tips: tips.map(|(key, tip)| (format!("lock/{key}"), tip.to_string())).collect(),
+        })
     }
 }

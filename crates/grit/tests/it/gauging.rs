@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::env::Env;
-use crate::sealing::Server;
+use crate::hosted::Server;
 
 const GREEN: &str = r#"<testsuite name="s"><testcase classname="c" name="a" time="1"/>
 <testcase classname="c" name="b" time="2"/></testsuite>"#;

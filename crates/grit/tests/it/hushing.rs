@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::env::{Env, GRIT, Running, wait_for};
-use crate::sealing::Server;
+use crate::hosted::Server;
 
 const CI: &str = ".github/workflows/ci.yml";
 const WORD: &str = "Pa's/\"w+o\"<r>d & 100%, or: so";

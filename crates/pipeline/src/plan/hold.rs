@@ -22,6 +22,9 @@ pub struct ConcurrencyPlan {
     pub group: Template,
     /// `false` where nothing is written.
     pub cancel_in_progress: Option<Template>,
+    /// `single` where nothing is written; `max`: many may wait.
+    #[serde(default)]
+    pub queue: Option<Template>,
     /// Of the key's value.
     pub place: Place,
 }
@@ -33,6 +36,9 @@ pub struct Concurrency {
     pub group: String,
     /// What runs is ended for it.
     pub cancel_in_progress: bool,
+    /// It waits behind others, and takes nobody's place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub patient: bool,
 }
 
 impl Concurrency {

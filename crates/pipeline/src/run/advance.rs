@@ -5,7 +5,8 @@ use super::context::Names;
 use super::decide::Draft;
 use super::expand::{expand, foreign};
 use super::state::{Ending, GroupPhase, Phase, Run};
-use super::{Event, Foreign, bounded, containers, hold, step};
+use super::turn::Held;
+use super::{Event, Foreign, bounded, containers, hold, slots, step, turn};
 use crate::schedule;
 
 /// Takes the run as far as it goes without an outcome: expands what is ready, starts what has
@@ -14,7 +15,7 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
     loop {
         let expanded = expand_ready(draft);
         let returned = finish_calls(draft);
-        let claimed = hold::claim_jobs(draft);
+        let claimed = turn::claim(draft) | hold::claim_jobs(draft);
         let started = start_jobs(draft);
         if !expanded && !returned && !claimed && !started {
             break;
@@ -23,6 +24,8 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
     if let Some(ending) = over(&draft.run) {
         let at = draft.context.now;
         draft.emit(Event::Finished { ending, at });
+    } else {
+        slots::wish(draft);
     }
 }
 
@@ -39,7 +42,18 @@ fn expand_ready(draft: &mut Draft<'_>) -> bool {
     for index in 0..draft.run.groups.len() {
         let group = draft.run.groups[index].clone();
         let done = |need: &usize| draft.run.groups[*need].ending().is_some();
-        if group.phase != GroupPhase::Waiting || !group.needs.iter().all(done) {
+        if group.phase != GroupPhase::Waiting {
+            continue;
+        }
+        match turn::held(&draft.run, group.scope) {
+            Held::No => {}
+            Held::Waits => continue,
+            Held::Dropped(why) => {
+                any |= turn::give_up(draft, index, &why);
+                continue;
+            }
+        }
+        if !group.needs.iter().all(done) {
             continue;
         }
         any = true;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::context::Names;
 use super::event::CallCell;
 use super::state::{Ending, Group, GroupPhase, Run, Scope};
-use super::{Event, Request, inputs};
+use super::{Event, Request, hold, inputs};
 use crate::expr::{Lookup, Object, StatusFunction, Value};
-use crate::plan::{Call, JOBS_MAX, Job, Plan, Trigger};
+use crate::plan::{Call, Concurrency, JOBS_MAX, Job, Plan, Trigger};
 use crate::seal;
 
 /// What a call comes to, its name before its matrix given.
@@ -26,7 +26,45 @@ pub(super) fn cell(
     let trigger = trigger.ok_or_else(|| format!("nothing may call `{}`", call.uses))?;
     let inputs = inputs_of(call, trigger, names).map_err(|why| format!("{}: {why}", job.key))?;
     let secrets = secrets_of(run, call, trigger, names)?;
-    Ok(CallCell { name, inputs, secrets })
+    Ok(CallCell { name, inputs, secrets, concurrency: Vec::new() })
+}
+
+/// The concurrency group of the workflow as a whole, which reads its inputs.
+pub(super) fn concurrency(
+    plan: &Plan,
+    cell: &CallCell,
+    names: &Names<'_>,
+) -> Result<Option<Concurrency>, String> {
+    let Some(own) = &plan.concurrency else { return Ok(None) };
+    hold::concurrency(own, &Called { inputs: &cell.inputs, names })
+}
+
+/// What a workflow reads that is called.
+struct Called<'a> {
+    inputs: &'a BTreeMap<String, Value>,
+    names: &'a Names<'a>,
+}
+
+impl Lookup for Called<'_> {
+    fn context(&self, name: &str) -> Value {
+        match name {
+            "inputs" => given(self.inputs),
+            "github" | "vars" => self.names.context(name),
+            _ => Value::Null,
+        }
+    }
+
+    fn status(&self, function: StatusFunction, jobs: &[String]) -> bool {
+        self.names.status(function, jobs)
+    }
+
+    fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
+        self.names.hash_files(patterns)
+    }
+}
+
+fn given(inputs: &BTreeMap<String, Value>) -> Value {
+    inputs.iter().map(|(name, value)| (name, value.clone())).collect::<Object>().into()
 }
 
 fn inputs_of(
@@ -136,10 +174,7 @@ impl Lookup for Jobs<'_> {
                 };
                 groups.map(job).collect::<Object>().into()
             }
-            "inputs" => {
-                let inputs = self.scope.inputs.iter();
-                inputs.map(|(name, value)| (name, value.clone())).collect::<Object>().into()
-            }
+            "inputs" => given(&self.scope.inputs),
             "github" | "vars" => self.names.context(name),
             _ => Value::Null,
         }

@@ -12,9 +12,6 @@ use crate::runners::RunnerRule;
 use crate::schedule::Past;
 use crate::{Prepared, StepOutcome};
 
-/// How many jobs of a run are worked on at once, where nothing else is said.
-pub const SLOTS_DEFAULT: u32 = 2;
-
 /// A request is never larger than this, as JSON: it is one event, and events are bounded.
 pub const REQUEST_BYTES_MAX: usize = 3 << 20;
 
@@ -34,7 +31,13 @@ pub enum Command {
     Group {
         /// By its first attempt's id; `None`: to the run.
         job: Option<JobId>,
+        /// To a workflow that is called, by the number of its claim.
+        call: Option<u32>,
         word: Word,
+    },
+    /// The queue of the machine gave the run so many slots, all in all.
+    Slots {
+        total: u64,
     },
     /// Somebody answers for a job that waits for an approval.
     Review {
@@ -68,7 +71,7 @@ pub struct Request {
     pub vars: BTreeMap<String, String>,
     /// Set for every step: `GRIT_SERVER`, `GRIT_REGISTRY`. No secrets: events hold it.
     pub env: BTreeMap<String, String>,
-    /// How many jobs are worked on at once; 0 counts as 1.
+    /// How many jobs are worked on at once, where no queue says it; 0 counts as 1.
     pub slots: u32,
     pub only: Selection,
     /// The runner's system: `Linux`, `macOS`.
@@ -100,6 +103,8 @@ pub struct Setting {
     pub permissions: Option<Permissions>,
     /// Concurrency groups are asked for; else nobody else could be in them.
     pub grouped: bool,
+    /// Jobs take the slots of the machine, which all runs share; else the run has its own.
+    pub queued: bool,
     /// How often the run was begun before, as another run.
     pub reruns: u32,
     /// What jobs of these names came to before: it says which of the ready ones start first.
@@ -188,6 +193,8 @@ pub enum Refusal {
     Finished,
     #[error("job {0} does not wait for its concurrency group")]
     NotClaimed(JobId),
+    #[error("call {0} does not wait for its concurrency group")]
+    CallNotClaimed(u32),
     #[error("job {0} does not wait for an approval")]
     NoApproval(JobId),
     #[error("an approval for `{environment}` takes the role {wanted}")]

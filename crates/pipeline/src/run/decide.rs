@@ -11,7 +11,7 @@ use super::step::{self, Next};
 use super::{
     ATTEMPTS_MAX, CancelCause, Command, Event, Outcome, REQUEST_BYTES_MAX, Refusal, Request, Timer,
 };
-use super::{advance, ahead, bounded, evolve, hold, inputs, outputs};
+use super::{advance, ahead, bounded, evolve, hold, inputs, outputs, slots, turn};
 use crate::plan::{ActionPlan, JOBS_MAX, Job};
 use crate::{Conclusion, Prepared, StepOutcome, seal};
 
@@ -27,14 +27,27 @@ pub(super) fn decide(
         (Phase::New, Command::Plan(request)) => plan(state, request, context),
         (Phase::New, Command::Cancel { .. }) => Err(Refusal::NotPlanned),
         (Phase::New | Phase::Finished(_), Command::Outcome(_)) => Ok(Vec::new()),
-        (Phase::New, Command::Group { .. } | Command::Review { .. }) => Err(Refusal::NotPlanned),
+        (Phase::New, Command::Group { .. } | Command::Slots { .. } | Command::Review { .. }) => {
+            Err(Refusal::NotPlanned)
+        }
         (
             Phase::Finished(_),
-            Command::Cancel { .. } | Command::Group { .. } | Command::Review { .. },
+            Command::Cancel { .. }
+            | Command::Group { .. }
+            | Command::Slots { .. }
+            | Command::Review { .. },
         ) => Err(Refusal::Finished),
-        (Phase::Running | Phase::Cancelling, Command::Group { job, word }) => {
+        (Phase::Running | Phase::Cancelling, Command::Slots { total }) => {
             let mut draft = Draft::new(state, context);
-            hold::told(&mut draft, *job, *word).map(|()| draft.events)
+            slots::given(&mut draft, *total).map(|()| draft.events)
+        }
+        (Phase::Running | Phase::Cancelling, Command::Group { job, call, word }) => {
+            let mut draft = Draft::new(state, context);
+            let told = match call {
+                Some(call) => turn::told(&mut draft, *call, *word),
+                None => hold::told(&mut draft, *job, *word),
+            };
+            told.map(|()| draft.events)
         }
         (Phase::Running | Phase::Cancelling, Command::Review { job, approved, roles, comment }) => {
             let mut draft = Draft::new(state, context);

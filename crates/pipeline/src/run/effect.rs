@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::containers;
 use super::context::Names;
 use super::{Ending, Event, Run};
-use super::{allow, hold};
+use super::{allow, hold, turn};
 use crate::concurrency::Holder;
 use crate::plan::{Concurrency, JobKey};
+use crate::queue::Wish;
 use crate::{JobSpec, StepSpec};
 
 /// How long the steps of a cancelled job that still want to be done may take.
@@ -33,6 +34,11 @@ pub enum Effect {
     Claim { tenant: Tenant, repo: Repo, group: Concurrency, holder: Holder },
     /// Give the turn back; answer with [`super::Outcome::Done`].
     Release { tenant: Tenant, repo: Repo, group: String, holder: Holder },
+    /// Tell the queue of the machine; answer with [`super::Outcome::Done`], and the queue tells by
+    /// itself.
+    WantSlots(Wish),
+    /// The run leaves the queue; answer with [`super::Outcome::Done`].
+    LeaveQueue { run: RunId },
     /// Tell the repository that the run is over; answer with [`super::Outcome::Done`].
     Conclude(Box<Concluded>),
 }
@@ -82,9 +88,9 @@ pub struct JobEnding {
 
 pub(super) fn effects(run: &Run, event: &Event) -> Vec<Effect> {
     let mut effects = own_effects(run, event);
-    let released = hold::released(run, event);
-    let request = run.request.as_ref();
-    effects.extend(released.zip(request).map(|((group, holder), request)| Effect::Release {
+    let released = hold::released(run, event).into_iter().chain(turn::released(run, event));
+    let Some(request) = run.request.as_ref() else { return effects };
+    effects.extend(released.map(|(group, holder)| Effect::Release {
         tenant: request.tenant.clone(),
         repo: request.repo.clone(),
         group: group.group,
@@ -97,14 +103,9 @@ fn own_effects(run: &Run, event: &Event) -> Vec<Effect> {
     match event {
         Event::Claimed { job, group } => {
             let job = job.and_then(|job| run.job(job)).map(|job| job.cell.job);
-            let claim = |request: &std::sync::Arc<super::Request>| Effect::Claim {
-                tenant: request.tenant.clone(),
-                repo: request.repo.clone(),
-                group: group.clone(),
-                holder: Holder { run: request.run, job },
-            };
-            run.request.as_ref().map(claim).into_iter().collect()
+            claim(run, job, None, group)
         }
+        Event::CallClaimed { call, group } => claim(run, None, Some(*call), group),
         Event::JobHeld { job, until: Some(at), .. } => {
             vec![Effect::WakeAt { at: *at, timer: Timer::Wait { job: *job } }]
         }
@@ -127,12 +128,18 @@ fn own_effects(run: &Run, event: &Event) -> Vec<Effect> {
             vec![Effect::CleanJob { job: *job }]
         }
         Event::JobInterrupted { job, .. } => vec![Effect::CleanJob { job: *job }],
-        Event::Finished { ending, at } => concluded(run, *ending, *at)
-            .map(|c| Effect::Conclude(Box::new(c)))
-            .into_iter()
-            .collect(),
+        Event::SlotsWanted { wish } => vec![Effect::WantSlots(*wish)],
+        Event::Finished { ending, at } => {
+            let request = run.request.as_ref().filter(|_| run.slots.number > 0);
+            let left = request.map(|request| Effect::LeaveQueue { run: request.run });
+            let told = concluded(run, *ending, *at).map(|c| Effect::Conclude(Box::new(c)));
+            told.into_iter().chain(left).collect()
+        }
         Event::Planned { .. }
         | Event::Granted { .. }
+        | Event::SlotsGiven { .. }
+        | Event::CallGranted { .. }
+        | Event::CallDropped { .. }
         | Event::JobHeld { .. }
         | Event::JobReviewed { .. }
         | Event::JobWaited { .. }
@@ -149,6 +156,16 @@ fn own_effects(run: &Run, event: &Event) -> Vec<Effect> {
         | Event::JobCleaned { .. }
         | Event::CancelRequested { .. } => Vec::new(),
     }
+}
+
+fn claim(run: &Run, job: Option<JobId>, call: Option<u32>, group: &Concurrency) -> Vec<Effect> {
+    let claim = |request: &std::sync::Arc<super::Request>| Effect::Claim {
+        tenant: request.tenant.clone(),
+        repo: request.repo.clone(),
+        group: group.clone(),
+        holder: Holder { run: request.run, job, call },
+    };
+    run.request.as_ref().map(claim).into_iter().collect()
 }
 
 fn job_spec(run: &Run, job: JobId) -> Option<JobSpec> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Ending, Post, Request};
 use crate::expr::Value;
 use crate::plan::{ActionPlan, Concurrency, JobKey, Protection};
+use crate::queue::Wish;
 use crate::{Annotations, Prepared, StepOutcome, StepSpec};
 
 /// What happened to a run.
@@ -155,6 +156,15 @@ pub enum Event {
     /// And it is its turn.
     #[serde(rename = "run.granted")]
     Granted { job: Option<JobId> },
+    /// A workflow that is called asks its concurrency group, under that number.
+    #[serde(rename = "run.call_claimed")]
+    CallClaimed { call: u32, group: Concurrency },
+    /// And it is its turn.
+    #[serde(rename = "run.call_granted")]
+    CallGranted { call: u32 },
+    /// Nothing more of it is begun.
+    #[serde(rename = "run.call_dropped")]
+    CallDropped { scope: u32, cause: CancelCause },
     /// Its environment keeps it back.
     #[serde(rename = "run.job_held")]
     JobHeld { job: JobId, protection: Box<Protection>, until: Option<Timestamp> },
@@ -163,6 +173,12 @@ pub enum Event {
     /// It has waited as long as its environment wants.
     #[serde(rename = "run.job_waited")]
     JobWaited { job: JobId },
+    /// What it wants of the machine's slots now.
+    #[serde(rename = "run.slots_wanted")]
+    SlotsWanted { wish: Wish },
+    /// It was given so many, all in all.
+    #[serde(rename = "run.slots_given")]
+    SlotsGiven { total: u64 },
     #[serde(rename = "run.finished")]
     Finished { ending: Ending, at: Timestamp },
 }
@@ -194,6 +210,9 @@ pub struct CallCell {
     pub inputs: BTreeMap<String, Value>,
     /// Marks of [`crate::seal`].
     pub secrets: BTreeMap<String, String>,
+    /// That of the job that calls, and that of the workflow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub concurrency: Vec<Concurrency>,
 }
 
 /// Why a job is cancelled.
@@ -210,6 +229,8 @@ pub enum CancelCause {
     Replaced,
     /// A newer one of its concurrency group wants it to end.
     Superseded,
+    /// As many wait for its concurrency group as may.
+    Full,
 }
 
 impl CancelCause {
@@ -221,6 +242,7 @@ impl CancelCause {
             Self::TimedOut => "it took longer than its timeout",
             Self::Replaced => "a newer one of its concurrency group took its place",
             Self::Superseded => "a newer one of its concurrency group ended it",
+            Self::Full => "as many wait for its concurrency group as may",
         }
     }
 }

@@ -6,7 +6,9 @@ use grit_types::{JobId, Timestamp};
 use super::Request;
 use super::event::{CallCell, Cell, Event};
 use super::frame::{self, Frame};
+use super::slots;
 use super::state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
+use super::turn::{self, Turn};
 use super::{ahead, allow};
 use crate::expr::Value;
 use crate::plan::{ActionPlan, JobKey};
@@ -53,6 +55,12 @@ pub(super) fn apply(run: &mut Run, event: &Event) {
         | Event::JobHeld { .. }
         | Event::JobReviewed { .. }
         | Event::JobWaited { .. } => hold_event(run, event),
+        Event::CallClaimed { .. } | Event::CallGranted { .. } | Event::CallDropped { .. } => {
+            turn::apply(run, event);
+        }
+        Event::SlotsWanted { .. } | Event::SlotsGiven { .. } => {
+            slots::apply(&mut run.slots, event);
+        }
         Event::Finished { ending, at } => {
             run.phase = Phase::Finished(*ending);
             run.ended = Some(*at);
@@ -88,6 +96,8 @@ fn planned(run: &mut Run, request: &Arc<Request>, inputs: &BTreeMap<String, Valu
             secrets: allow::secrets(request),
             prefix: String::new(),
             allowed: None,
+            turns: Vec::new(),
+            dropped: None,
             groups: 0..0,
         },
     );
@@ -124,6 +134,8 @@ fn called(run: &mut Run, scope: u32, key: &JobKey, calls: &[CallCell]) {
                 secrets: call.secrets.clone(),
                 prefix: format!("{prefix}{} / ", call.name),
                 allowed: allowed.clone(),
+                turns: call.concurrency.iter().map(Turn::new).collect(),
+                dropped: None,
                 groups: 0..0,
             },
         );
@@ -251,6 +263,9 @@ fn job_event(run: &mut Run, event: &Event) {
             *job = JobRun { id: *next, attempt, hold, ..queued(&job.cell, job.group) };
         }
         Event::JobFinished { job: id, ending, tolerated, outputs, why, at, url, annotations } => {
+            if run.job(*id).is_some_and(|job| job.phase.is_busy()) {
+                slots::give_back(run);
+            }
             let Some(job) = job(run, *id) else { return };
             job.url.clone_from(url);
             job.annotations.clone_from(annotations);

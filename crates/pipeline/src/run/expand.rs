@@ -4,9 +4,9 @@ use super::call;
 use super::context::{CellNames, Names};
 use super::matrix::{Combination, combinations};
 use super::state::{Ending, Group, Phase, Run};
-use super::{Cell, Event, Request, hold};
+use super::{Cell, Event, Request, hold, turn};
 use crate::expr::{Template, Value};
-use crate::plan::{Call, Job};
+use crate::plan::{Call, Concurrency, Job};
 use crate::runners::is_mapped;
 
 /// As the service has it.
@@ -121,7 +121,13 @@ fn called(
     let strategy = strategy(job, names)?;
     let mut calls = Vec::new();
     each(request, job, names, &strategy, |_, _, name, names| {
-        calls.push(call::cell(run, job, call, plan, name, &names.sealing())?);
+        let own = job.concurrency.as_ref().map(|plan| hold::concurrency(plan, names));
+        let own = own.transpose()?.flatten();
+        let mut cell = call::cell(run, job, call, plan, name, &names.sealing())?;
+        let whole = call::concurrency(plan, &cell, names)?;
+        cell.concurrency = own.into_iter().chain(whole).collect();
+        free(run, names.group.scope, &cell.concurrency)?;
+        calls.push(cell);
         Ok(())
     })?;
     let scope = u32::try_from(names.group.scope).unwrap_or(u32::MAX);
@@ -148,10 +154,7 @@ fn expanded(
         let environment = environment(job, names)?;
         let own = job.concurrency.as_ref().map(|plan| hold::concurrency(plan, names));
         let concurrency = own.transpose()?.flatten();
-        let held = run.claim.as_ref().zip(concurrency.as_ref());
-        if let Some((held, _)) = held.filter(|(held, own)| held.is_same(own)) {
-            return Err(format!("its own run holds the concurrency group {}", held.group));
-        }
+        free(run, names.group.scope, concurrency.as_slice())?;
         let job = job_id;
         cells.push(Cell { job, name, matrix, index, total, runs_on, environment, concurrency });
         Ok(())
@@ -160,6 +163,18 @@ fn expanded(
     let notes = job.unsupported.iter().map(|unsupported| note(&unsupported.key)).collect();
     let Strategy { fail_fast, max_parallel, .. } = strategy;
     Ok(Event::JobExpanded { key: job.key.clone(), scope, cells, fail_fast, max_parallel, notes })
+}
+
+/// Whoever waited for a group that it is in itself would wait for ever.
+fn free(run: &Run, scope: usize, groups: &[Concurrency]) -> Result<(), String> {
+    let mut taken = turn::taken(run, scope);
+    for own in groups {
+        if let Some(held) = taken.iter().find(|held| held.is_same(own)) {
+            return Err(format!("its own run holds the concurrency group {}", held.group));
+        }
+        taken.push(own);
+    }
+    Ok(())
 }
 
 /// The name of what it deploys to, where it says one.

@@ -1,5 +1,6 @@
-//! What keeps a job back when its needs are done: its environment's protection, then its concurrency
-//! group. People come first, so that nobody holds a group while somebody thinks.
+//! What keeps a job back when its needs are done: its concurrency group and its environment's
+//! protection. As on the service a job that waits for people has its place in its group: it holds
+//! the group, or is replaced in it.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +12,7 @@ use super::decide::Draft;
 use super::state::{Ending, GroupPhase, JobPhase, JobRun, Phase, Run};
 use super::{CancelCause, Event, Refusal, Request};
 use crate::concurrency::{Holder, Word};
+use crate::expr::Lookup;
 use crate::plan::{Concurrency, ConcurrencyPlan, Protection};
 use crate::trigger;
 
@@ -42,9 +44,12 @@ impl Hold {
 
 /// Whether nothing keeps the job from a slot.
 pub(crate) fn is_free(run: &Run, job: &JobRun) -> bool {
-    let grouped = run.request.as_ref().is_some_and(|request| request.setting.grouped);
-    let alone = !grouped || job.cell.concurrency.is_none() || job.hold.granted;
-    job.hold.is_open() && alone
+    job.hold.is_open() && has_its_turn(run, job)
+}
+
+/// Whether nobody else in its concurrency group, if it has one, comes first.
+fn has_its_turn(run: &Run, job: &JobRun) -> bool {
+    !run.is_grouped() || job.cell.concurrency.is_none() || job.hold.granted
 }
 
 /// What it waits for, for people.
@@ -52,20 +57,22 @@ pub(super) fn waits_for(run: &Run, job: &JobRun) -> Option<String> {
     if job.phase != JobPhase::Queued || is_free(run, job) {
         return None;
     }
+    if let Some(own) = job.cell.concurrency.as_ref().filter(|_| !has_its_turn(run, job)) {
+        return Some(format!("for its turn in the concurrency group {}", own.group));
+    }
     let environment = job.cell.environment.as_deref().unwrap_or_default();
-    Some(match (job.hold.missing(), job.hold.until, &job.cell.concurrency) {
-        (1, ..) => format!("for an approval for {environment}"),
-        (0, Some(until), _) => format!("for {environment} until {until}"),
-        (0, None, Some(own)) => format!("for its turn in the concurrency group {}", own.group),
-        (0, None, None) => return None,
-        (missing, ..) => format!("for {missing} approvals for {environment}"),
+    Some(match (job.hold.missing(), job.hold.until) {
+        (0, None) => return None,
+        (0, Some(until)) => format!("for {environment} until {until}"),
+        (1, _) => format!("for an approval for {environment}"),
+        (missing, _) => format!("for {missing} approvals for {environment}"),
     })
 }
 
 /// The group that is named; none where the name is empty.
 pub(super) fn concurrency(
     plan: &ConcurrencyPlan,
-    names: &Names<'_>,
+    names: &dyn Lookup,
 ) -> Result<Option<Concurrency>, String> {
     let group = plan.group.text(names).map_err(|error| format!("concurrency: {error}"))?;
     let flag = plan.cancel_in_progress.as_ref().map(|template| template.value(names)).transpose();
@@ -74,7 +81,17 @@ pub(super) fn concurrency(
         None => false,
         Some(value) => value.to_flag().ok_or("`cancel-in-progress` must be true or false")?,
     };
-    Ok((!group.is_empty()).then_some(Concurrency { group, cancel_in_progress }))
+    let queue = plan.queue.as_ref().map(|template| template.text(names)).transpose();
+    let queue = queue.map_err(|error| format!("queue: {error}"))?;
+    let patient = match queue.as_deref() {
+        None | Some("" | "single") => false,
+        Some("max") if cancel_in_progress => {
+            return Err("`queue: max` and `cancel-in-progress` shut each other out".to_owned());
+        }
+        Some("max") => true,
+        Some(other) => return Err(format!("`queue` is `{other}`, and must be single or max")),
+    };
+    Ok((!group.is_empty()).then_some(Concurrency { group, cancel_in_progress, patient }))
 }
 
 /// A run that was just planned asks its group.
@@ -132,14 +149,12 @@ fn elsewhere(request: &Request, protection: &Protection, environment: &str) -> O
     (!allowed).then(|| format!("{shown} may not deploy to {environment}, only {list}"))
 }
 
-/// Jobs that nothing else keeps back ask their groups.
+/// Jobs that were expanded ask their groups.
 pub(super) fn claim_jobs(draft: &mut Draft<'_>) -> bool {
     if !draft.request().is_some_and(|request| request.setting.grouped) {
         return false;
     }
-    let wants = |job: &&std::sync::Arc<JobRun>| {
-        job.phase == JobPhase::Queued && job.hold.is_open() && !job.hold.claimed
-    };
+    let wants = |job: &&std::sync::Arc<JobRun>| job.phase == JobPhase::Queued && !job.hold.claimed;
     let jobs = draft.run.jobs.iter().filter(wants);
     let claims: Vec<_> =
         jobs.filter_map(|job| Some((job.id, job.cell.concurrency.clone()?))).collect();
@@ -165,8 +180,9 @@ pub(super) fn told(draft: &mut Draft<'_>, first: Option<JobId>, word: Word) -> R
             let job = Some(job.id);
             draft.emit(Event::Granted { job });
         }
-        Word::Replaced if job.hold.granted => {}
+        Word::Replaced | Word::Full if job.hold.granted => {}
         Word::Replaced => draft.cancel_job(index, CancelCause::Replaced, false),
+        Word::Full => draft.cancel_job(index, CancelCause::Full, false),
         Word::Superseded => draft.cancel_job(index, CancelCause::Superseded, false),
     }
     super::advance::advance(draft);
@@ -180,8 +196,9 @@ fn told_run(draft: &mut Draft<'_>, word: Word) -> Result<(), Refusal> {
             draft.emit(Event::Granted { job: None });
             super::advance::advance(draft);
         }
-        Word::Replaced if draft.run.granted => {}
+        Word::Replaced | Word::Full if draft.run.granted => {}
         Word::Replaced => draft.cancel(CancelCause::Replaced.text(), false),
+        Word::Full => draft.cancel(CancelCause::Full.text(), false),
         Word::Superseded => draft.cancel(CancelCause::Superseded.text(), false),
     }
     Ok(())
@@ -253,12 +270,12 @@ pub(super) fn released(run: &Run, event: &Event) -> Option<(Concurrency, Holder)
         let job = run.job(*id)?;
         let over = job.phase.is_finished() && !run.left_over.contains(id) && job.hold.claimed;
         let group = job.cell.concurrency.clone().filter(|_| over)?;
-        Some((group, Holder { run: request.run, job: Some(job.cell.job) }))
+        Some((group, Holder { run: request.run, job: Some(job.cell.job), call: None }))
     };
     match event {
         Event::JobFinished { job, .. } | Event::JobCleaned { job, .. } => of_job(job),
         Event::Finished { .. } => {
-            Some((run.claim.clone()?, Holder { run: request.run, job: None }))
+            Some((run.claim.clone()?, Holder { run: request.run, job: None, call: None }))
         }
         _ => None,
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use grit_types::{JobId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{CancelCause, Cell, Frame, Hold, Post, Request};
+use super::{CancelCause, Cell, Frame, Hold, Post, Request, Slots, Turn};
 use crate::expr::Value;
 use crate::plan::{Concurrency, Job, JobKey, Permissions, Plan};
 use crate::{Annotations, Covered, Prepared, TestCounts};
@@ -27,6 +27,8 @@ pub struct Run {
     pub claim: Option<Concurrency>,
     /// And it is its turn.
     pub granted: bool,
+    /// Of the machine's.
+    pub slots: Slots,
     /// Why it was cancelled.
     pub why: Option<String>,
     pub started: Timestamp,
@@ -85,6 +87,10 @@ pub struct Scope {
     pub prefix: String,
     /// What its jobs may do at most, where something calls it.
     pub allowed: Option<Permissions>,
+    /// Its concurrency groups, one after the other.
+    pub turns: Vec<Turn>,
+    /// Why nothing more of it is begun.
+    pub dropped: Option<CancelCause>,
     /// Indexes into [`Run::groups`].
     pub groups: std::ops::Range<usize>,
 }
@@ -256,6 +262,15 @@ impl Run {
     /// What its plan says of a job.
     pub fn planned(&self, group: &Group) -> Option<&Job> {
         self.plan_of(group)?.jobs.get(&group.key)
+    }
+
+    /// Whether somebody else may be in its concurrency groups.
+    pub(super) fn is_grouped(&self) -> bool {
+        self.request.as_ref().is_some_and(|request| request.setting.grouped)
+    }
+
+    pub(super) fn is_cancelling(&self) -> bool {
+        self.phase == Phase::Cancelling
     }
 
     /// What keeps all of it back, for people.

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use grit_types::{JobId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::hold;
 use super::state::{Ending, Group, JobPhase, JobRun, Run, StepRun};
+use super::{hold, turn};
 use crate::plan::JobKey;
 use crate::{Annotations, Covered, TestCounts};
 
@@ -77,14 +77,16 @@ impl Run {
     pub fn views(&self) -> Vec<JobView> {
         let of_group = |group: &std::sync::Arc<Group>| match group.jobs.as_slice() {
             [] if !group.calls.is_empty() => Vec::new(),
-            [] => vec![unexpanded(&self.scopes[group.scope].prefix, group)],
+            [] => vec![unexpanded(self, group)],
             jobs => jobs.iter().map(|job| view(self, group, &self.jobs[*job])).collect(),
         };
         self.groups.iter().flat_map(of_group).collect()
     }
 }
 
-fn unexpanded(prefix: &str, group: &Group) -> JobView {
+fn unexpanded(run: &Run, group: &Group) -> JobView {
+    let prefix = &run.scopes[group.scope].prefix;
+    let open = group.ending().is_none();
     let state = group.ending().map_or("waiting", Ending::as_str).to_owned();
     JobView {
         job: None,
@@ -99,7 +101,7 @@ fn unexpanded(prefix: &str, group: &Group) -> JobView {
         notes: group.notes.clone(),
         environment: None,
         url: None,
-        waiting: None,
+        waiting: if open { turn::waits_for(run, group.scope) } else { None },
         approvals_missing: 0,
         matrix: BTreeMap::new(),
         annotations: Annotations::default(),

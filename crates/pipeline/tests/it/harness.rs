@@ -239,6 +239,8 @@ pub fn outcome(effect: &Effect, runner: &mut impl FnMut(&StepSpec) -> StepOutcom
         Effect::CancelJob { .. }
         | Effect::Claim { .. }
         | Effect::Release { .. }
+        | Effect::WantSlots(_)
+        | Effect::LeaveQueue { .. }
         | Effect::Conclude(_) => Outcome::Done,
     }
 }

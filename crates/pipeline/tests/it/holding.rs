@@ -6,7 +6,9 @@ use grit_ledger::{Context, Decider};
 use grit_pipeline::JobSpec;
 use grit_pipeline::concurrency::Word;
 use grit_pipeline::plan::{Access, EnvironmentSpec, Plan, Protection};
-use grit_pipeline::run::{Command, Effect, Ending, Refusal, Request, Run, Runs, TOKEN, Timer};
+use grit_pipeline::run::{
+    Command, Effect, Ending, Event, Refusal, Request, Run, Runs, TOKEN, Timer,
+};
 use grit_pipeline::seal;
 use grit_types::{Actor, Role};
 use serde_json::{Value, json};
@@ -151,7 +153,7 @@ fn a_job_waits_for_its_turn_and_gives_it_back() {
     };
     assert_eq!((claims(&world), specs(&world).len()), (1, 0));
     let first = Some(world.run.jobs[0].cell.job);
-    world.submit(Command::Group { job: first, word: Word::Granted }).unwrap();
+    world.submit(Command::Group { job: first, call: None, word: Word::Granted }).unwrap();
     assert_eq!(specs(&world).len(), 1);
     world.play();
     assert_eq!(world.ending(), Ending::Success);
@@ -162,6 +164,65 @@ fn a_job_waits_for_its_turn_and_gives_it_back() {
         released += effects.iter().filter(|e| matches!(e, Effect::Release { .. })).count();
     }
     assert_eq!(released, 1, "its turn is given back, once");
-    let late = world.submit(Command::Group { job: first, word: Word::Granted });
+    let late = world.submit(Command::Group { job: first, call: None, word: Word::Granted });
     assert!(late.is_err(), "a turn that comes too late is refused");
+}
+
+#[test]
+fn a_job_that_waits_for_people_has_its_place_in_its_group() {
+    let own =
+        json!({"group": "one", "cancel_in_progress": null, "place": {"line": 1, "column": 1}});
+    let jobs = [job("a", json!({"concurrency": own, "environment": environment("live")}))];
+    let protection = Protection { approvals: 1, ..Protection::default() };
+    let waiting = || {
+        let mut request = protected(protection.clone(), &jobs);
+        request.setting.grouped = true;
+        World::new(request)
+    };
+    let claims = |world: &World| {
+        world.owed.iter().filter(|effect| matches!(effect, Effect::Claim { .. })).count()
+    };
+    let said = |world: &World| world.run.views()[0].waiting.clone().unwrap_or_default();
+    let mut world = waiting();
+    assert_eq!(claims(&world), 1, "nobody has agreed yet");
+    assert_eq!(said(&world), "for its turn in the concurrency group one");
+    let first = Some(world.run.jobs[0].cell.job);
+    world.submit(Command::Group { job: first, call: None, word: Word::Granted }).unwrap();
+    assert_eq!(said(&world), "for an approval for live");
+    assert!(specs(&world).is_empty(), "it has its turn, and still waits for people");
+    review(&mut world, "bob", Role::Owner, true).unwrap();
+    assert_eq!(specs(&world).len(), 1);
+    let mut world = waiting();
+    let first = Some(world.run.jobs[0].cell.job);
+    world.submit(Command::Group { job: first, call: None, word: Word::Granted }).unwrap();
+    world.submit(Command::Group { job: first, call: None, word: Word::Superseded }).unwrap();
+    assert_eq!(world.ending(), Ending::Cancelled, "a newer one wants the group");
+    let releases = |effect: &&Effect| matches!(effect, Effect::Release { .. });
+    assert_eq!(world.owed.iter().filter(releases).count(), 1);
+}
+
+#[test]
+fn a_slot_of_the_machine_goes_back_after_each_job_though_others_wait() {
+    let mut request = request(plan(&[job("a", json!({})), job("b", json!({}))]));
+    request.setting.queued = true;
+    let mut world = World::new(request);
+    let wish = |world: &World| {
+        let mut wishes = world.events.iter().filter_map(|event| match event {
+            Event::SlotsWanted { wish } => Some((wish.wanted, wish.returned)),
+            _ => None,
+        });
+        wishes.next_back()
+    };
+    assert_eq!((wish(&world), specs(&world).len()), (Some((2, 0)), 0));
+    world.submit(Command::Slots { total: 1 }).unwrap();
+    world.submit(Command::Slots { total: 1 }).unwrap();
+    world.play();
+    assert_eq!(world.endings(), "a=success b=-", "one slot is for one job");
+    assert_eq!(wish(&world), Some((2, 1)), "others may come first");
+    world.submit(Command::Slots { total: 2 }).unwrap();
+    world.play();
+    assert_eq!((world.ending(), wish(&world)), (Ending::Success, Some((2, 2))));
+    let left = world.events.len();
+    world.submit(Command::Slots { total: 3 }).expect_err("it has left the queue");
+    assert_eq!(world.events.len(), left);
 }

@@ -1,5 +1,6 @@
 //! The run of a plan, seen from outside: what is started, in which order, and how it ends.
 
+mod calling;
 mod containers;
 mod harness;
 mod holding;

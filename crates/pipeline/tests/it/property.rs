@@ -1,13 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use grit_ledger::Decider as _;
+use grit_ledger::{Context, Decider as _};
+use grit_pipeline::queue::{self, Queue, Queues, Wish};
 use grit_pipeline::run::{Command, Effect, Event, GroupPhase, JobPhase, Outcome, Run, Runs};
 use grit_pipeline::{Conclusion, StepOutcome};
-use grit_types::JobId;
+use grit_types::{Actor, JobId, RunId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::harness::{World, ended, job, outcome, plan, request, step};
+use crate::harness::{NOW, World, ended, job, outcome, plan, request, step};
 
 const JOB_CONDITIONS: &[&str] =
     &["", "", "", "always()", "failure()", "!cancelled()", "false", "success() || failure()"];
@@ -113,7 +114,11 @@ impl Watch {
 
 fn within_limits(run: &Run) -> Result<(), TestCaseError> {
     let busy = |job: &&std::sync::Arc<grit_pipeline::run::JobRun>| job.phase.is_busy();
-    let slots = run.request.as_ref().map_or(0, |request| request.slots as usize);
+    let slots = match run.request.as_ref() {
+        Some(request) if request.setting.queued => (run.slots.given - run.slots.returned) as usize,
+        Some(request) => request.slots as usize,
+        None => 0,
+    };
     prop_assert!(run.jobs.iter().filter(busy).count() <= slots);
     for group in &run.groups {
         let at_once = group.jobs.iter().filter(|job| run.jobs[**job].phase.is_busy()).count();
@@ -127,8 +132,57 @@ fn within_limits(run: &Run) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// The queue of the machine, which others are in as well.
+struct Machine {
+    queue: Queue,
+    /// What runs are yet to be told.
+    gives: Vec<(RunId, u64)>,
+}
+
+impl Machine {
+    fn new(slots: u32) -> Self {
+        Self { queue: Queue { slots, lines: Vec::new() }, gives: Vec::new() }
+    }
+
+    fn ask(&mut self, command: &queue::Command) {
+        let context = Context { now: NOW, actor: Actor::grit("test") };
+        let Ok(events) = Queues::decide(&self.queue, command, &context);
+        for event in events {
+            self.queue = Queues::evolve(std::mem::take(&mut self.queue), &event);
+            for queue::Effect::Give { run, total } in Queues::effects(&self.queue, &event) {
+                self.gives.push((run, total));
+            }
+        }
+        assert!(self.queue.busy() <= u64::from(self.queue.slots));
+    }
+
+    /// Another run takes a slot, or gives one back.
+    fn others(&mut self, dice: &mut Dice) {
+        let run = RunId::derived(NOW, &[dice.roll(3) as u8]);
+        let line = self.queue.line(run).copied();
+        let (number, given) = line.map_or((0, 0), |line| (line.wish.number, line.given));
+        let wish = Wish { run, number: number + 1, wanted: given + dice.roll(3), returned: given };
+        self.ask(&queue::Command::Ask(wish));
+    }
+
+    /// Tells one run what it was given; one that is over leaves.
+    fn tell(&mut self, world: &mut World, dice: &mut Dice) {
+        let place = dice.roll(self.gives.len() as u64) as usize;
+        let (run, total) = self.gives.remove(place);
+        if world.run.request.as_ref().is_none_or(|request| request.run != run) {
+            return self.ask(&queue::Command::Leave { run });
+        }
+        let times = if dice.roll(5) == 0 { 2 } else { 1 };
+        for _ in 0..times {
+            if world.submit(Command::Slots { total }).is_err() {
+                self.ask(&queue::Command::Leave { run });
+            }
+        }
+    }
+}
+
 /// Carries effects out in any order, some of them twice, until none is owed.
-fn chaos(world: &mut World, dice: &mut Dice) -> Result<(), TestCaseError> {
+fn chaos(world: &mut World, machine: &mut Machine, dice: &mut Dice) -> Result<(), TestCaseError> {
     let mut watch = Watch::default();
     let mut seen = 0;
     let mut before = Run::default();
@@ -146,17 +200,32 @@ fn chaos(world: &mut World, dice: &mut Dice) -> Result<(), TestCaseError> {
             let force = dice.roll(2) == 0;
             let _ = world.submit(Command::Cancel { reason: "dice".to_owned(), force });
         }
+        if dice.roll(10) == 0 && world.run.ending().is_none() {
+            machine.others(dice);
+        }
+        if !machine.gives.is_empty() && (world.owed.is_empty() || dice.roll(3) == 0) {
+            machine.tell(world, dice);
+            continue;
+        }
         if world.owed.is_empty() {
             break;
         }
         let place = dice.roll(world.owed.len() as u64) as usize;
         let Some(effect) = world.owed.remove(place) else { break };
-        carry_out(world, dice, &effect);
+        carry_out(world, machine, dice, &effect);
     }
     Ok(())
 }
 
-fn carry_out(world: &mut World, dice: &mut Dice, effect: &Effect) {
+fn carry_out(world: &mut World, machine: &mut Machine, dice: &mut Dice, effect: &Effect) {
+    // Carried out again after a crash, it is told twice.
+    for _ in 0..=u8::from(dice.roll(5) == 0) {
+        match effect {
+            Effect::WantSlots(wish) => machine.ask(&queue::Command::Ask(*wish)),
+            Effect::LeaveQueue { run } => machine.ask(&queue::Command::Leave { run: *run }),
+            _ => {}
+        }
+    }
     let mut result = outcome(effect, &mut |_| dice.step());
     if let (Outcome::Prepared { result, .. }, 0) = (&mut result, dice.roll(20)) {
         *result = Err("no room".to_owned());
@@ -171,11 +240,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_run_ends_in_order(jobs in any_jobs(), seed: u64, slots in 1u32..4) {
+    fn every_run_ends_in_order(jobs in any_jobs(), seed: u64, slots in 1u32..4, queued: bool) {
         let mut request = request(plan(&jobs));
         request.slots = slots;
+        request.setting.queued = queued;
         let mut world = World::new(request);
-        chaos(&mut world, &mut Dice(seed))?;
+        let mut machine = Machine::new(slots);
+        chaos(&mut world, &mut machine, &mut Dice(seed))?;
+        if queued {
+            let own = machine.queue.line(world.run.request.as_ref().unwrap().run);
+            prop_assert!(own.is_none_or(|line| line.busy() == 0), "it keeps a slot");
+        }
         prop_assert!(world.run.ending().is_some(), "nothing is owed and it is not over");
         prop_assert!(world.run.left_over.is_empty());
         let concluded = world.events.iter().filter(|e| matches!(e, Event::Finished { .. })).count();

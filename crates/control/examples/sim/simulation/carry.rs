@@ -8,7 +8,7 @@ use grit_control::reactor::{Input, Receipt, SubmitError};
 use grit_control::repo;
 use grit_control::view::{CommitView, DeploymentView};
 use grit_ledger::{PendingEffect, RowQuery};
-use grit_pipeline::{concurrency, run};
+use grit_pipeline::{concurrency, queue, run};
 use grit_rollout::fake::{Ensuring, Turn};
 use grit_rollout::slot::{self, GateVerdict, Outcome, Status};
 use grit_rollout::{
@@ -59,6 +59,7 @@ pub(super) enum Done {
     Run(run::Outcome),
     Repo(repo::Command),
     Group(concurrency::Command),
+    Queue(queue::Command),
 }
 
 impl Done {
@@ -68,6 +69,7 @@ impl Done {
             Self::Run(outcome) => Command::Run(run::Command::Outcome(outcome)),
             Self::Repo(command) => Command::Repo(command),
             Self::Group(command) => Command::Group(command),
+            Self::Queue(command) => Command::Queue(command),
         }
     }
 }
@@ -104,6 +106,7 @@ impl World {
             Effect::Run(effect) => self.step_run(id, effect),
             Effect::Repo(effect) => self.step_repo(id, effect),
             Effect::Group(effect) => self.step_group(id, effect),
+            Effect::Queue(effect) => self.step_queue(id, effect),
         }
     }
 

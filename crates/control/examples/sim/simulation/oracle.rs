@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use grit_control::aggregate::State;
 use grit_control::project;
 use grit_control::reactor::Receipt;
-use grit_control::view::{CommitView, DeploymentView, RunView, SlotView};
+use grit_control::view::{CommitView, DeploymentView, QueueView, RunView, SlotView};
 use grit_ledger::{Append, RowQuery, StreamId, join};
 use grit_pipeline::run;
 use grit_rollout::fake::Routed;
@@ -60,7 +60,7 @@ impl Oracle {
     pub fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.states.values().filter_map(|state| match state {
             State::Slot(slot) => Some(&**slot),
-            State::Run(_) | State::Repo(_) | State::Group(_) => None,
+            State::Run(_) | State::Repo(_) | State::Group(_) | State::Queue(_) => None,
         })
     }
 
@@ -80,7 +80,7 @@ impl Oracle {
     pub fn runs(&self) -> impl Iterator<Item = &run::Run> {
         self.states.values().filter_map(|state| match state {
             State::Run(run) => Some(run),
-            State::Slot(_) | State::Repo(_) | State::Group(_) => None,
+            State::Slot(_) | State::Repo(_) | State::Group(_) | State::Queue(_) => None,
         })
     }
 
@@ -98,6 +98,7 @@ impl Oracle {
                 "slot" => "slot event",
                 "run" => "run event",
                 "group" => "group event",
+                "queue" => "queue event",
                 _ => "repo event",
             };
             tally.count(kind, &event.kind);
@@ -115,7 +116,21 @@ impl Oracle {
                 self.slot_event(&append.stream, &event.kind, &event.data, edge, tally)?;
             }
         }
-        if append.stream.kind() == "run" { self.one_in_each_group() } else { Ok(()) }
+        match append.stream.kind() {
+            "run" => self.one_in_each_group().and_then(|()| self.within_slots()),
+            _ => Ok(()),
+        }
+    }
+
+    /// All runs together work on no more jobs than the machine has slots.
+    fn within_slots(&self) -> Result<(), String> {
+        let busy = |run: &run::Run| run.jobs.iter().filter(|job| job.phase.is_busy()).count();
+        let busy: usize = self.runs().map(busy).sum();
+        let slots = super::runs::SLOTS as usize;
+        if busy <= slots {
+            return Ok(());
+        }
+        Err(format!("{busy} jobs are worked on at once, with {slots} slots"))
     }
 
     /// Never two run in one concurrency group.
@@ -275,6 +290,9 @@ fn rows_of(stream: &StreamId, state: &State) -> Vec<(String, String, Value)> {
             deployments.chain([whole]).collect()
         }
         State::Group(_) => Vec::new(),
+        State::Queue(queue) => {
+            vec![(project::QUEUES.to_owned(), stream.to_string(), body(&QueueView::new(queue)))]
+        }
         State::Repo(repo) => {
             let name = stream.parts().nth(1).unwrap_or_default();
             let commits = repo.commits.iter().map(|(commit, state)| {
@@ -353,7 +371,7 @@ fn ended_as_routed(slot: &Slot, number: u64, status: Status, edge: &Edge) -> Res
 fn statuses(state: &State) -> BTreeMap<u64, Status> {
     match state {
         State::Slot(slot) => slot.deployments.values().map(|d| (d.number, d.status())).collect(),
-        State::Run(_) | State::Repo(_) | State::Group(_) => BTreeMap::new(),
+        State::Run(_) | State::Repo(_) | State::Group(_) | State::Queue(_) => BTreeMap::new(),
     }
 }
 
@@ -379,7 +397,7 @@ fn count_state(state: &State, tally: &mut Tally) {
             run::Phase::Cancelling => tally.count("run state", "cancelling"),
             run::Phase::Finished(ending) => tally.count("run state", ending.as_str()),
         },
-        State::Repo(_) | State::Group(_) => {}
+        State::Repo(_) | State::Group(_) | State::Queue(_) => {}
     }
 }
 

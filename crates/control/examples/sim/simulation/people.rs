@@ -10,7 +10,7 @@ use grit_rollout::fake::{Routed, Turn};
 use grit_rollout::slot::{Command as SlotCommand, Deployment, Phase, Request, Slot, Trigger};
 use grit_rollout::{Group, InstanceState, Route};
 use grit_types::{
-    Actor, CommitId, DeploymentId, Digest, Fence, Revision, Role, RunId, Sequence, Weight,
+    Actor, CommitId, DeploymentId, Digest, Fence, RefName, Revision, Role, RunId, Sequence, Weight,
 };
 
 use super::runs::{odd_request, run_stream, shop};
@@ -118,7 +118,12 @@ impl World {
         let name = if again { "refs/heads/main" } else { "refs/tags/v" };
         let suffix = if again { "" } else { release.name.as_str() };
         let Ok(name) = format!("{name}{suffix}").parse() else { return };
-        let updates = vec![RefUpdate { name, old: None, new: Some(release.commit.clone()) }];
+        let mut names: Vec<RefName> = vec![name];
+        if !again && self.rng.chance(30) {
+            names.extend("refs/heads/next".parse());
+        }
+        let update = |name| RefUpdate { name, old: None, new: Some(release.commit.clone()) };
+        let updates = names.into_iter().map(update).collect();
         let command = Command::Repo(repo::Command::Push { updates });
         let author = release.author.to_string();
         self.ask_as(&author, shop().stream(), command);
@@ -321,6 +326,8 @@ impl World {
             self.rested = self.store.owed().len() <= self.calls.len();
         }
         if !self.rested {
+            // Its journal may have been full when it started.
+            self.resize();
             self.queue(2_000, Item::Tidy);
         }
     }

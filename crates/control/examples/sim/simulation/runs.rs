@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grit_control::aggregate::Command;
-use grit_control::group_stream;
 use grit_control::ports::RepoId;
 use grit_control::repo;
+use grit_control::{group_stream, queue_stream};
 use grit_ledger::StreamId;
 use grit_pipeline::concurrency::{self, Word};
 use grit_pipeline::plan::Plan;
+use grit_pipeline::queue;
 use grit_pipeline::run::{self, Concluded, Effect, Ending, Foreign, Outcome, Request, Selection};
 use grit_pipeline::{Conclusion, Prepared, StepOutcome, StepSpec};
 use grit_rollout::slot::{self, Trigger};
@@ -21,6 +22,9 @@ use super::carry::Done;
 use super::rng::Rng;
 use super::scenario::person;
 use super::world::{Asker, World};
+
+/// How many jobs of all runs are worked on at once.
+pub(super) const SLOTS: u32 = 2;
 
 /// Remembers steps across the controller's deaths, as its folders do.
 #[derive(Default)]
@@ -78,17 +82,19 @@ impl World {
             }
             Effect::Claim { tenant, repo, group, holder } => {
                 let stream = group_stream(&tenant, &repo, &group.group);
-                let cancel_in_progress = group.cancel_in_progress;
+                let (cancel_in_progress, patient) = (group.cancel_in_progress, group.patient);
                 self.ask_group(
                     id,
                     stream,
-                    concurrency::Command::Claim { holder, cancel_in_progress },
+                    concurrency::Command::Claim { holder, cancel_in_progress, patient },
                 );
             }
             Effect::Release { tenant, repo, group, holder } => {
                 let stream = group_stream(&tenant, &repo, &group);
                 self.ask_group(id, stream, concurrency::Command::Release { holder });
             }
+            Effect::WantSlots(wish) => self.ask_queue(id, queue::Command::Ask(wish)),
+            Effect::LeaveQueue { run } => self.ask_queue(id, queue::Command::Leave { run }),
             Effect::Conclude(concluded) => {
                 if self.stage_of(id) > 0 {
                     return self.finish(id, Done::Run(Outcome::Done));
@@ -106,6 +112,31 @@ impl World {
         self.submit(stream, Command::Group(command), Actor::grit("run"), Asker::Call(id));
     }
 
+    fn ask_queue(&mut self, id: u64, command: queue::Command) {
+        if self.stage_of(id) > 0 {
+            return self.finish(id, Done::Run(Outcome::Done));
+        }
+        self.submit(queue_stream(), Command::Queue(command), Actor::grit("run"), Asker::Call(id));
+    }
+
+    /// Tells a run what it was given; one that is over leaves the queue.
+    pub(super) fn step_queue(&mut self, id: u64, effect: queue::Effect) {
+        let queue::Effect::Give { run, total } = effect;
+        if self.stage_of(id) > 0 {
+            let refused = self.calls.get(&id).is_some_and(|call| call.refused);
+            let answer = if refused { queue::Command::Leave { run } } else { queue::Command::Done };
+            return self.finish(id, Done::Queue(answer));
+        }
+        let command = Command::Run(run::Command::Slots { total });
+        self.submit(run_stream(run), command, Actor::grit("queue"), Asker::Call(id));
+    }
+
+    /// The machine says how much it does at once.
+    pub(super) fn resize(&mut self) {
+        let command = Command::Queue(queue::Command::Resize { slots: SLOTS });
+        self.submit(queue_stream(), command, Actor::grit("start"), Asker::Person);
+    }
+
     /// Tells a run what its group says; a turn that nobody takes goes to the next.
     pub(super) fn step_group(&mut self, id: u64, effect: concurrency::Effect) {
         let concurrency::Effect::Tell { holder, word } = effect;
@@ -117,7 +148,8 @@ impl World {
             };
             return self.finish(id, Done::Group(answer));
         }
-        let command = Command::Run(run::Command::Group { job: holder.job, word });
+        let command =
+            Command::Run(run::Command::Group { job: holder.job, call: holder.call, word });
         self.submit(run_stream(holder.run), command, Actor::grit("group"), Asker::Call(id));
     }
 
@@ -292,7 +324,7 @@ pub(super) fn request(run: RunId, plan: Plan, commit: CommitId, number: u64) -> 
         runners: Vec::new(),
         secrets: Default::default(),
         seal: "w0rd".to_owned(),
-        setting: run::Setting { grouped: true, ..Default::default() },
+        setting: run::Setting { grouped: true, queued: true, ..Default::default() },
     }
 }
 

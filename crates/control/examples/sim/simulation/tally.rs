@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grit_control::aggregate::{Effect, Refusal};
 use grit_control::repo;
-use grit_pipeline::{concurrency, run};
+use grit_pipeline::{concurrency, queue, run};
 use grit_rollout::slot::{self, Status};
 
 /// Something that goes wrong on purpose.
@@ -55,12 +55,13 @@ impl Fault {
 const FAULT_SHARE_MIN: u64 = 90;
 
 /// Kinds of things that are counted, and all there are of each.
-const KNOWN: [(&str, &[&str]); 9] = [
+const KNOWN: [(&str, &[&str]); 10] = [
     ("slot event", &SLOT_EVENTS),
     ("transition", &TRANSITIONS),
     ("run event", &RUN_EVENTS),
     ("repo event", &REPO_EVENTS),
     ("group event", &GROUP_EVENTS),
+    ("queue event", &QUEUE_EVENTS),
     ("effect", &EFFECTS),
     ("refusal", &REFUSALS),
     ("run state", &["running", "cancelling", "success", "failure", "cancelled", "skipped"]),
@@ -165,7 +166,7 @@ const SLOT_EVENTS: [&str; 33] = [
     "instances.changed",
 ];
 
-const RUN_EVENTS: [&str; 16] = [
+const RUN_EVENTS: [&str; 18] = [
     "run.planned",
     "run.claimed",
     "run.granted",
@@ -181,14 +182,19 @@ const RUN_EVENTS: [&str; 16] = [
     "run.job_finished",
     "run.job_cleaned",
     "run.cancel_requested",
+    "run.slots_wanted",
+    "run.slots_given",
     "run.finished",
 ];
 
 const GROUP_EVENTS: [&str; 5] =
     ["group.granted", "group.queued", "group.replaced", "group.superseded", "group.released"];
 
-const REPO_EVENTS: [&str; 9] = [
+const QUEUE_EVENTS: [&str; 4] = ["queue.resized", "queue.asked", "queue.given", "queue.left"];
+
+const REPO_EVENTS: [&str; 10] = [
     "pipeline.triggered",
+    "commit.refs_held",
     "push.received",
     "commit.build_requested",
     "commit.planned",
@@ -199,11 +205,14 @@ const REPO_EVENTS: [&str; 9] = [
     "promotion.made",
 ];
 
-const EFFECTS: [&str; 21] = [
+const EFFECTS: [&str; 24] = [
     "start",
     "claim",
     "release",
     "tell",
+    "want_slots",
+    "leave_queue",
+    "give",
     "ask_gate",
     "ensure_instances",
     "run_check",
@@ -245,6 +254,8 @@ pub fn effect(effect: &Effect) -> &'static str {
             run::Effect::Conclude(_) => "conclude",
             run::Effect::Claim { .. } => "claim",
             run::Effect::Release { .. } => "release",
+            run::Effect::WantSlots(_) => "want_slots",
+            run::Effect::LeaveQueue { .. } => "leave_queue",
         },
         Effect::Repo(effect) => match effect {
             repo::Effect::Plan { .. } => "plan",
@@ -252,6 +263,7 @@ pub fn effect(effect: &Effect) -> &'static str {
             repo::Effect::Start { .. } => "start",
         },
         Effect::Group(concurrency::Effect::Tell { .. }) => "tell",
+        Effect::Queue(queue::Effect::Give { .. }) => "give",
     }
 }
 
@@ -310,11 +322,13 @@ pub fn refusal(refusal: &Refusal) -> &'static str {
             run::Refusal::WrongInput { .. } => "run: wrong input",
             run::Refusal::TooLarge { .. } => "run: too large",
             run::Refusal::NotClaimed(_) => "run: not claimed",
+            run::Refusal::CallNotClaimed(_) => "run: call not claimed",
             run::Refusal::NoApproval(_) => "run: no approval",
             run::Refusal::Role { .. } => "run: role",
             run::Refusal::OwnRun => "run: own run",
         },
         Refusal::Group(refusal) => match *refusal {},
+        Refusal::Queue(refusal) => match *refusal {},
         Refusal::Repo(repo::Refusal::UnknownCommit { .. }) => "repo: unknown commit",
         Refusal::Misplaced { .. } => "misplaced",
     }

@@ -261,6 +261,7 @@ impl World {
         let actions = core.begin();
         self.core = Some(core);
         self.perform(actions);
+        self.resize();
         for slot in self.slots() {
             self.report(&slot);
         }

@@ -65,9 +65,9 @@ pub struct Run {
     /// A run that fails opens or updates an issue, with the end of its log, and sends it
     #[arg(long, conflicts_with = "show")]
     pub report: bool,
-    /// How many jobs at once
-    #[arg(long, default_value_t = 2)]
-    pub slots: u32,
+    /// How many jobs at once; else as many as there are cores
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub slots: Option<u32>,
     /// Secrets for expressions, a line NAME=VALUE for each; in quotes a value may have several lines
     #[arg(long, value_name = "FILE")]
     pub secrets: Option<PathBuf>,

@@ -58,10 +58,11 @@ impl Given {
             occurrence: Occurrence {
                 activity: activity(&told),
                 base: base(&told.payload),
+                workflow: text(&told.payload, &["workflow_run", "name"]),
+                schedule: text(&told.payload, &["schedule"]).filter(|_| told.event == "schedule"),
                 event: told.event,
                 ref_name: told.ref_name.or(branch),
                 changed_paths: told.changed,
-                ..Occurrence::default()
             },
             payload: told.payload,
             inputs,
@@ -91,18 +92,22 @@ fn member(value: &Value, name: &str) -> Value {
     members.and_then(|members| members.get(name)).cloned().unwrap_or_default()
 }
 
-fn activity(told: &Told) -> Option<String> {
-    match member(&told.payload, "action") {
-        Value::String(action) => Some(action.to_string()),
+fn text(value: &Value, path: &[&str]) -> Option<String> {
+    let at = path.iter().fold(value.clone(), |at, name| member(&at, name));
+    match at {
+        Value::String(text) => Some(text.to_string()),
         _ => None,
     }
 }
 
+fn activity(told: &Told) -> Option<String> {
+    text(&told.payload, &["action"])
+}
+
+/// The branch that a pull request is for, or that a run was of.
 fn base(payload: &Value) -> Option<String> {
-    match member(&member(&member(payload, "pull_request"), "base"), "ref") {
-        Value::String(name) => Some(name.to_string()),
-        _ => None,
-    }
+    let pull = text(payload, &["pull_request", "base", "ref"]);
+    pull.or_else(|| text(payload, &["workflow_run", "head_branch"]))
 }
 
 /// Names and values; see [`dotenv::read`].

@@ -35,6 +35,8 @@ pub struct Teller<'a> {
     given: String,
     steps: BTreeSet<(String, u32, bool)>,
     jobs: BTreeSet<(String, bool)>,
+    /// What was said of jobs that wait.
+    waits: BTreeSet<(String, String)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,7 @@ impl<'a> Teller<'a> {
             given: String::new(),
             steps: BTreeSet::new(),
             jobs: BTreeSet::new(),
+            waits: BTreeSet::new(),
         }
     }
 
@@ -93,6 +96,7 @@ impl<'a> Teller<'a> {
 
     async fn plain(&mut self, view: &RunView, host: Option<&HostRunner>) {
         for job in &view.jobs {
+            self.waiting(view, job);
             for step in job.steps.iter().filter(|step| step.ending.is_some()) {
                 if self.steps.insert((job.name.clone(), step.index, true)) {
                     self.clear();
@@ -111,6 +115,22 @@ impl<'a> Teller<'a> {
                 )));
                 annotations(&job.annotations).iter().for_each(|line| self.ui.status(line));
             }
+        }
+    }
+
+    /// What a job waits for, and how somebody answers.
+    fn waiting(&mut self, view: &RunView, job: &JobView) {
+        let Some(waiting) = &job.waiting else { return };
+        if !self.waits.insert((job.name.clone(), waiting.clone())) {
+            return;
+        }
+        self.clear();
+        self.ui.status(shown_line(&format!("Waiting: {} {waiting}", job.name)));
+        if job.approvals_missing > 0 {
+            let target = target(view, job);
+            self.ui.status(shown_line(&format!(
+                "  In another terminal: `grit approve {target}`, or with `--reject REASON`"
+            )));
         }
     }
 
@@ -195,6 +215,16 @@ impl<'a> Teller<'a> {
         }
         for job in &view.jobs {
             let of_job = json!({ "job": job.name, "key": job.key });
+            if let Some(waiting) = &job.waiting
+                && self.waits.insert((job.name.clone(), waiting.clone()))
+            {
+                let mut data = of_job.clone();
+                data["waiting"] = json!(waiting);
+                if job.approvals_missing > 0 {
+                    data["approve"] = json!(format!("grit approve {}", target(view, job)));
+                }
+                self.line("job.waiting", view, data);
+            }
             if job.started.is_some() && self.jobs.insert((job.name.clone(), false)) {
                 self.line("job.started", view, of_job.clone());
             }
@@ -229,6 +259,11 @@ impl<'a> Teller<'a> {
         });
         self.ui.raw(format!("{line}\n").as_bytes());
     }
+}
+
+/// How a job is named where it is answered for.
+fn target(view: &RunView, job: &JobView) -> String {
+    format!("{}/{}", view.id, job.key)
 }
 
 fn is_failure(step: &StepView) -> bool {

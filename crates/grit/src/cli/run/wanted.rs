@@ -2,7 +2,7 @@
 
 use grit_git::Repository;
 use grit_pipeline::expr::{Object, Value};
-use grit_pipeline::plan::Plan;
+use grit_pipeline::plan::{Plan, Protection};
 use grit_pipeline::runners::RunnerRule;
 use grit_pipeline::trigger::starts;
 use grit_rollout::config::IssuesConfig;
@@ -33,6 +33,7 @@ pub struct Wanted {
     pub given: Given,
     pub issues: IssuesConfig,
     pub runners: Vec<RunnerRule>,
+    pub protections: Vec<(String, Protection)>,
 }
 
 /// Reads the commit's files; what is wrong with one stops all of it before anything starts.
@@ -61,14 +62,20 @@ pub fn wanted(
     let named = what.workflow.is_some() || !what.jobs.is_empty() || given.is_told;
     if let Some(words) = skips(repository, commit)?.filter(|_| !named) {
         ui.status(format!("Nothing is started: the commit's message says `{words}`"));
-        let (issues, runners) = (files.issues, files.runners);
-        return Ok(Wanted { chosen: Vec::new(), plans: Vec::new(), given, issues, runners });
+        return Ok(Wanted::of(files, Vec::new(), given));
     }
     if chosen.is_empty() {
         nothing_starts(&files.plans, &given, ui);
     }
-    let plans = chosen.iter().map(|chosen| chosen.plan.clone()).collect();
-    Ok(Wanted { chosen, plans, given, issues: files.issues, runners: files.runners })
+    Ok(Wanted::of(files, chosen, given))
+}
+
+impl Wanted {
+    fn of(files: files::Files, chosen: Vec<Chosen>, given: Given) -> Self {
+        let plans = chosen.iter().map(|chosen| chosen.plan.clone()).collect();
+        let (issues, runners, protections) = (files.issues, files.runners, files.protections);
+        Self { chosen, plans, given, issues, runners, protections }
+    }
 }
 
 fn no_pipeline(what: &What) -> Failure {

@@ -146,3 +146,31 @@ pub fn runners(config: &Config) -> Vec<RunnerRule> {
 fn rendered(diagnostics: &Diagnostics) -> String {
     render::plain(diagnostics)
 }
+
+#[cfg(test)]
+mod tests {
+    use grit_types::Tenant;
+
+    use super::*;
+    use crate::relay::tests::OnlyALedger;
+
+    #[test]
+    fn a_branch_cannot_say_by_itself_that_a_runner_is_trusted() {
+        let at = RepoId { tenant: Tenant::local(), repo: "shop".parse().unwrap() };
+        let commit = CommitId::try_from("1".repeat(40)).unwrap();
+        let left = |said: &'static str| {
+            let source = OnlyALedger(Default::default(), said);
+            let rule = |labels: &str, trusted| RunnerRule {
+                labels: labels.to_owned(),
+                on: RunnerKind::Host,
+                trusted,
+            };
+            let mut rules = [rule("ours", true), rule("big", true), rule("plain", false)];
+            only_trusted_at(&source, &at, &commit, &mut rules).unwrap();
+            rules.map(|rule| rule.trusted)
+        };
+        assert_eq!(left(""), [false; 3]);
+        let said = "runners: { ours: { trusted: true }, big: host, plain: { trusted: true } }\n";
+        assert_eq!(left(said), [true, false, false]);
+    }
+}

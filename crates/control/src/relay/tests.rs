@@ -13,7 +13,7 @@ use crate::view::DeploymentView;
 const COMMIT: &str = "0123456789012345678901234567890123456789";
 
 /// A source that has a ledger and a `grit.yaml`, and nothing else.
-struct OnlyALedger(Arc<MemoryLedger>, &'static str);
+pub(crate) struct OnlyALedger(pub Arc<MemoryLedger>, pub &'static str);
 
 impl Source for OnlyALedger {
     fn resolve(&self, _: &RepoId, _: &str) -> Result<Option<CommitId>, SourceError> {

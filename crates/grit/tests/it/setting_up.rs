@@ -254,6 +254,64 @@ fn a_report_that_is_missing_fails_where_it_must_be_there() {
     }
 }
 
+/// What each reporter does where nobody says otherwise, and where somebody does.
+#[test]
+fn reporters_fail_where_the_actions_themselves_do() {
+    const DORNY: &str = "dorny/test-reporter@v1, with: {reporter: java-junit, path";
+    const MIKEPENZ: &str = "mikepenz/action-junit-report@v5, with: {report_paths";
+    const ENRICOMI: &str = "EnricoMi/publish-unit-test-result-action@v2, with: {files";
+    const CODECOV: &str = "codecov/codecov-action@v4, with: {files";
+    let cases = [
+        (DORNY, "red.xml", "failure"),
+        (DORNY, "red.xml, fail-on-error: false", "success"),
+        (DORNY, "none.xml", "failure"),
+        (DORNY, "none.xml, fail-on-empty: false", "success"),
+        (DORNY, "broken.xml, fail-on-error: false", "failure"),
+        (DORNY, "green.xml, max-annotations: 51", "failure"),
+        (MIKEPENZ, "red.xml", "success"),
+        (MIKEPENZ, "red.xml, fail_on_failure: true", "failure"),
+        (MIKEPENZ, "none.xml", "success"),
+        (MIKEPENZ, "none.xml, require_tests: true", "failure"),
+        (MIKEPENZ, "only.xml", "success"),
+        (MIKEPENZ, "only.xml, require_passed_tests: true", "failure"),
+        (MIKEPENZ, "broken.xml", "success"),
+        (MIKEPENZ, "broken.xml, fail_on_parse_error: true", "failure"),
+        (ENRICOMI, "red.xml", "success"),
+        (ENRICOMI, "red.xml, action_fail: true", "failure"),
+        (ENRICOMI, "red.xml, action_fail: true, fail_on: nothing", "success"),
+        (ENRICOMI, "\"green.xml\\n!red.xml\", action_fail: true", "success"),
+        (ENRICOMI, "none.xml", "success"),
+        (ENRICOMI, "none.xml, action_fail_on_inconclusive: true", "failure"),
+        (CODECOV, "none.info", "success"),
+        (CODECOV, "none.info, fail_ci_if_error: true", "failure"),
+        (CODECOV, "none.info, fail_ci_if_error: true, handle_no_reports_found: true", "success"),
+        (CODECOV, "a.info, fail_ci_if_error: true", "success"),
+    ];
+    let (mut steps, mut seen, mut wanted) =
+        ("      - uses: actions/checkout@v4\n".to_owned(), String::new(), String::new());
+    for (number, (uses, with, outcome)) in cases.iter().enumerate() {
+        steps += &format!(
+            "      - {{id: s{number}, continue-on-error: true, uses: {uses}: {with}}}}}\n"
+        );
+        seen += &format!("{number}:${{{{ steps.s{number}.outcome }}}} ");
+        wanted += &format!("{number}:{outcome} ");
+    }
+    steps += &format!("      - run: echo 'seen {seen}'\n");
+    let only = r#"<testsuite name="s"><testcase name="bad"><failure/></testcase></testsuite>"#;
+    let green = r#"<testsuite name="s"><testcase name="ok"/></testsuite>"#;
+    let files = [
+        ("red.xml", JUNIT),
+        ("only.xml", only),
+        ("green.xml", green),
+        ("broken.xml", "<testsuite>"),
+        ("a.info", "SF:a.py\nDA:1,1\nend_of_record\n"),
+    ];
+    let env = Env::new();
+    let out = run(&env, "repo", &steps, &files).expect_code(0);
+    let said = out.stderr.lines().find_map(|line| line.strip_prefix("seen ")).unwrap();
+    assert_eq!(said.trim(), wanted.trim());
+}
+
 #[test]
 fn what_is_not_delivered_is_said_and_kept() {
     let env = Env::new();

@@ -114,7 +114,7 @@ impl Control {
         since: Timestamp,
     ) -> Result<Vec<Steadiness>, ControlError> {
         let views = self.reports(at, since).await?;
-        let seen: Vec<Seen> = views.iter().flat_map(seen).collect();
+        let seen: Vec<Seen> = views.iter().flat_map(TestsView::seen).collect();
         Ok(steadiness(&seen))
     }
 
@@ -142,14 +142,17 @@ fn counted(view: &TestsView) -> impl Iterator<Item = (&TestResult, bool)> {
     counted.map(|result| (result, result.outcome == TestOutcome::Passed))
 }
 
-fn seen(view: &TestsView) -> impl Iterator<Item = Seen> {
-    counted(view).map(|(result, passed)| Seen {
-        test: result.name.clone(),
-        commit: view.commit.to_string(),
-        at: view.at,
-        passed,
-        failed_before: result.failed_before,
-    })
+impl TestsView {
+    /// Its results, without those that were skipped, as steadiness is counted by.
+    pub fn seen(&self) -> impl Iterator<Item = Seen> {
+        counted(self).map(|(result, passed)| Seen {
+            test: result.name.clone(),
+            commit: self.commit.to_string(),
+            at: self.at,
+            passed,
+            failed_before: result.failed_before,
+        })
+    }
 }
 
 fn timed(view: &TestsView) -> impl Iterator<Item = TestRun<'_>> {

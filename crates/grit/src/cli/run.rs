@@ -21,17 +21,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grit_control::aggregate::Command;
+use grit_control::project::TESTS;
 use grit_control::reactor::{self, Submission, SubmitError};
-use grit_control::view::RunView;
+use grit_control::view::{RunView, TestsView};
 use grit_control::{RunCarrier, run_stream};
 use grit_executor::{DummyRunner, HostRunner};
 use grit_git::Repository;
+use grit_insight::flaky::Seen;
 use grit_ledger::{Journal, MemoryJournal, RowQuery};
 use grit_pipeline::Runner;
 use grit_pipeline::plan::EnvironmentSpec;
 use grit_pipeline::run::{Command as RunCommand, Ending, Foreign, Request, Selection, Setting};
 use grit_types::{Clock, CommitId, RunId, Tenant};
 
+use super::measure;
 use super::place::{Place, git_failure, git_is_there};
 use super::signals::Signals;
 use crate::compose::{OsEntropy, SystemClock, job_env, open_local};
@@ -274,7 +277,23 @@ impl Session<'_> {
             }
         };
         reactor.stop().await;
+        if host.is_some()
+            && let Err(failure) = self.remember(journal.as_ref()).await
+        {
+            self.ui.status(format!("Warning: {}", failure.message));
+        }
         Ok(view)
+    }
+
+    /// What steps reported of tests, for `grit test flaky`.
+    async fn remember(&self, journal: &dyn Journal) -> Result<(), Failure> {
+        let query = RowQuery { table: TESTS.to_owned(), ..RowQuery::default() };
+        let rows = journal.rows(&query).await;
+        let rows = rows.map_err(|error| Failure::because("tests cannot be read", &error))?;
+        let views = rows.into_iter().filter_map(|row| serde_json::from_value(row.body).ok());
+        let views: Vec<TestsView> = views.collect();
+        let seen: Vec<Seen> = views.iter().flat_map(TestsView::seen).collect();
+        if seen.is_empty() { Ok(()) } else { measure::remember(&seen, self.place) }
     }
 }
 

@@ -111,3 +111,18 @@ fn a_run_without_reports_has_none_to_show() {
     assert_eq!(env.data(&server.repository, &["test", "flaky", "--json"]), serde_json::json!([]));
     server.end();
 }
+
+#[test]
+fn what_runs_in_a_clone_saw_is_known_there() {
+    let env = Env::new();
+    let again = env.path("again");
+    let text = workflow(again.to_str().unwrap());
+    let files = [(".github/workflows/ci.yml", &*text), ("green.xml", GREEN), ("red.xml", RED)];
+    let repository = env.repository("repo", &files);
+    env.grit(&repository, &["run"]).expect_code(1);
+    assert_eq!(env.data(&repository, &["test", "flaky", "--json"]), serde_json::json!([]));
+    env.grit(&repository, &["run"]).expect_code(0);
+    let flaky = env.data(&repository, &["test", "flaky", "--json"]);
+    assert_eq!((&flaky[0]["test"], &flaky[0]["both_ways"]), (&"c::a".into(), &1.into()), "{flaky}");
+    env.grit(&repository, &["metrics", "pipelines", "--tests"]).expect_code(5);
+}

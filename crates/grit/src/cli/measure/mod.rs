@@ -7,7 +7,7 @@ mod tests;
 
 pub use bench::bench;
 pub use coverage::coverage;
-pub use tests::test;
+pub use tests::{remember, test};
 
 use std::io::Read;
 use std::path::Path;

@@ -69,7 +69,7 @@ fn report(
         return Err(Failure::new(Exit::Failed, "no_tests", "the reports have no test in them"));
     }
     if record {
-        remember(&cases, now, place)?;
+        remember(&seen(&cases, now, place)?, place)?;
     }
     let held = match place.repository().ok().and_then(|repository| repository.worktree()) {
         Some(folder) => in_quarantine(&folder)?,
@@ -111,10 +111,22 @@ fn record_file(place: &Place) -> Result<PathBuf, Failure> {
     Ok(place.repository()?.common_dir().join("grit").join("tests.jsonl"))
 }
 
-/// One line for each result; old ones go when there are too many.
-fn remember(cases: &[Case], now: Timestamp, place: &Place) -> Result<(), Failure> {
+fn seen(cases: &[Case], now: Timestamp, place: &Place) -> Result<Vec<Seen>, Failure> {
     let head = place.repository()?.head().map_err(|error| git_failure(&error))?;
     let commit = head.commit.map(|commit| commit.to_string()).unwrap_or_default();
+    let counted = cases.iter().filter(|case| case.outcome != grit_insight::suite::Outcome::Skipped);
+    let seen = counted.map(|case| Seen {
+        test: case.full_name(),
+        commit: commit.clone(),
+        at: now,
+        passed: case.failure().is_none(),
+        failed_before: case.failed_before,
+    });
+    Ok(seen.collect())
+}
+
+/// One line for each result; old ones go when there are too many.
+pub fn remember(seen: &[Seen], place: &Place) -> Result<(), Failure> {
     let path = record_file(place)?;
     let failed = |error: std::io::Error| Failure::because("results cannot be remembered", &error);
     durable::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
@@ -125,15 +137,8 @@ fn remember(cases: &[Case], now: Timestamp, place: &Place) -> Result<(), Failure
         durable::write(&path, kept.as_bytes()).map_err(failed)?;
     }
     let mut lines = String::new();
-    for case in cases.iter().filter(|case| case.outcome != grit_insight::suite::Outcome::Skipped) {
-        let seen = Seen {
-            test: case.full_name(),
-            commit: commit.clone(),
-            at: now,
-            passed: case.failure().is_none(),
-            failed_before: case.failed_before,
-        };
-        lines.push_str(&serde_json::to_string(&seen).unwrap_or_default());
+    for one in seen {
+        lines.push_str(&serde_json::to_string(one).unwrap_or_default());
         lines.push('\n');
     }
     let mut file = File::options().append(true).create(true).open(&path).map_err(failed)?;

@@ -11,7 +11,8 @@ use crate::{cli::Which, repo::Repo};
 use header::Plant;
 use tree::{Checked, Tree};
 
-const FOLDER: &str = "xtask/plants";
+/// Where plants are.
+pub const FOLDER: &str = "xtask/plants";
 
 /// How much of a check's output is shown when its plant was not caught.
 const SHOWN_LINES: usize = 30;

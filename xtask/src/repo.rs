@@ -32,6 +32,11 @@ impl Repo {
         bail!("{} is not in a checkout of Grit", start.display())
     }
 
+    #[cfg(test)]
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -1,5 +1,5 @@
 //! What a compiler does not check: layers, sizes, forgotten files, forbidden words and dependencies,
-//! documents that no longer tell the truth.
+//! documents that no longer tell the truth, plants that fit nowhere.
 //!
 //! Every check reads, none writes; all violations are collected and printed in order, each with its place
 //! and its remedy.
@@ -8,6 +8,7 @@ mod deps;
 mod docs;
 mod graph;
 mod modules;
+mod plants;
 mod pure;
 mod readme;
 mod sizes;
@@ -89,6 +90,7 @@ pub fn check(repo: &Repo) -> Result<Findings> {
     graph::check(repo, &metadata, &mut findings)?;
     deps::check(repo, &mut findings)?;
     docs::check(repo, &mut findings)?;
+    plants::check(repo, &mut findings)?;
 
     let sources = sources(repo)?;
     for source in &sources {

@@ -122,11 +122,12 @@ const TRANSITIONS: [&str; 35] = [
 ];
 
 /// These may be missing among a few hundred seeds.
-const RARE: [(&str, &str); 5] = [
+const RARE: [(&str, &str); 6] = [
     ("refusal", "run: not claimed"),
     ("transition", "GATED -> CANCELLED"),
     ("transition", "PAUSED -> SOAKING"),
     ("transition", "PAUSED -> SUCCEEDED"),
+    ("transition", "QUEUED -> CANCELLED"),
     ("transition", "SOAKING -> PAUSED"),
 ];
 

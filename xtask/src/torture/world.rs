@@ -278,11 +278,14 @@ pub fn ended(deployment: &Value) -> bool {
     ["SUCCEEDED", "ROLLED_BACK", "FAILED", "DEGRADED", "CANCELLED", "SUPERSEDED"].contains(&status)
 }
 
+/// Jobs at the same time, on any machine.
+const SLOTS: &str = "20";
+
 fn start(binary: &Path, data: &Path, server: &str, edge: &str) -> Result<Child> {
     let log = File::options().create(true).append(true).open(data.join("control.log"))?;
     let mut command = Command::new(binary);
     command.arg("serve").arg("--data").arg(data).args(["--repo", "shop"]);
-    command.args(["--listen", server, "--edge-listen", edge]);
+    command.args(["--listen", server, "--edge-listen", edge, "--slots", SLOTS]);
     command.env_remove("GRIT_TOKEN").env_remove("GRIT_SERVER").process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     command.spawn().context("start the control process")

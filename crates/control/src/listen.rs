@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grit_issues::Issues;
-use grit_ledger::{Entry, Event, Hlc, Journal, LedgerError, RowQuery, StorageError};
+use grit_ledger::{Entry, Event, Hlc, Journal, LedgerError, StorageError};
 use grit_locks::{Lease, State as LeaseState};
 use grit_pipeline::plan::Plan;
 use grit_types::{Actor, CommitId, Principal, RefName, RunId, chain};
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::aggregate::Command;
 use crate::pipelines;
 use crate::ports::{LockRecord, RepoId, Source, SourceError};
-use crate::project::{LEDGERS, RUNS};
+use crate::project::{LEDGERS, RUNS, row};
 use crate::reactor::{Handle, Submission, SubmitError};
 use crate::repo::{self, Heard, Hearing, Trigger};
 
@@ -105,27 +105,16 @@ impl Listener {
     }
 
     async fn heard(&self) -> Result<Heard, StorageError> {
-        let query = RowQuery {
-            table: LEDGERS.to_owned(),
-            tenant: Some(self.at.tenant.clone()),
-            key: Some(self.at.repo.to_string()),
-            ..RowQuery::default()
-        };
-        let rows = self.journal.rows(&query).await?;
-        let heard = rows.into_iter().find_map(|row| serde_json::from_value(row.body).ok());
-        Ok(heard.unwrap_or_default())
+        let (journal, key) = (self.journal.as_ref(), self.at.repo.to_string());
+        Ok(row(journal, LEDGERS, &self.at.tenant, key).await?.unwrap_or_default())
     }
 
     /// Whether a run of this server did it.
     async fn is_own(&self, by: Option<RunId>) -> Result<bool, StorageError> {
         let Some(run) = by else { return Ok(false) };
-        let query = RowQuery {
-            table: RUNS.to_owned(),
-            tenant: Some(self.at.tenant.clone()),
-            key: Some(run.to_string()),
-            ..RowQuery::default()
-        };
-        Ok(!self.journal.rows(&query).await?.is_empty())
+        let journal = self.journal.as_ref();
+        let found: Option<Value> = row(journal, RUNS, &self.at.tenant, run.to_string()).await?;
+        Ok(found.is_some())
     }
 }
 

@@ -1,11 +1,12 @@
 //! The rows that pages read, brought up to date in the transaction of the append.
 
-use grit_ledger::{Row, StreamId};
+use grit_ledger::{Journal, Row, RowQuery, StorageError, StreamId};
 use grit_pipeline::queue::Queue;
 use grit_pipeline::run::Run;
 use grit_rollout::slot::Slot;
 use grit_types::Tenant;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::measured;
@@ -26,6 +27,23 @@ pub const QUEUES: &str = "queues";
 pub const LEDGERS: &str = "ledgers";
 /// Commits, one row each.
 pub const COMMITS: &str = "commits";
+
+/// What the row of that key shows; `None`: there is none, or none that this program can read.
+pub(crate) async fn row<T: DeserializeOwned>(
+    journal: &dyn Journal,
+    table: &str,
+    tenant: &Tenant,
+    key: String,
+) -> Result<Option<T>, StorageError> {
+    let query = RowQuery {
+        table: table.to_owned(),
+        tenant: Some(tenant.clone()),
+        key: Some(key),
+        ..RowQuery::default()
+    };
+    let rows = journal.rows(&query).await?;
+    Ok(rows.into_iter().find_map(|row| serde_json::from_value(row.body).ok()))
+}
 
 /// The rows of a slot: itself, and the deployments that it still remembers.
 pub(crate) fn slot(slot: &Slot) -> Vec<Row> {

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::follow;
 use crate::ports::{RepoId, Source, SourceError};
-use crate::project::{DEPLOYMENTS, RUNS};
+use crate::project::{DEPLOYMENTS, RUNS, row};
 
 /// Who the relay is among the journal's consumers.
 #[derive(Clone, Copy)]
@@ -141,14 +141,9 @@ impl Relay {
     }
 
     async fn run_row(&self, of: &Recorded) -> Result<Option<Value>, RelayError> {
-        let key = of.stream.parts().next().map(str::to_owned);
-        let query = RowQuery {
-            table: RUNS.to_owned(),
-            tenant: Some(of.event.tenant.clone()),
-            key,
-            ..RowQuery::default()
-        };
-        Ok(self.journal.rows(&query).await?.into_iter().next().map(|row| row.body))
+        let Some(key) = of.stream.parts().next() else { return Ok(None) };
+        let journal = self.journal.as_ref();
+        Ok(row(journal, RUNS, &of.event.tenant, key.to_owned()).await?)
     }
 }
 

@@ -9,7 +9,7 @@ use grit_rollout::{Gate, SlotId};
 use grit_types::{CommitId, Principal, RefName, Service};
 
 use crate::ports::RepoId;
-use crate::project::{COMMITS, SLOTS};
+use crate::project::{COMMITS, SLOTS, row};
 use crate::view::{CommitView, SlotView};
 
 /// Commits that a deployment's record names at most.
@@ -29,14 +29,8 @@ pub(crate) async fn current(
     journal: &dyn Journal,
     slot: &SlotId,
 ) -> Result<Option<SlotView>, StorageError> {
-    let query = RowQuery {
-        table: SLOTS.to_owned(),
-        tenant: Some(slot.tenant.clone()),
-        key: Some(format!("{}/{}/{}", slot.repo, slot.environment, slot.service)),
-        ..RowQuery::default()
-    };
-    let rows = journal.rows(&query).await?;
-    Ok(rows.into_iter().find_map(|row| serde_json::from_value(row.body).ok()))
+    let key = format!("{}/{}/{}", slot.repo, slot.environment, slot.service);
+    row(journal, SLOTS, &slot.tenant, key).await
 }
 
 /// The commit that runs there.

@@ -7,14 +7,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use grit_ledger::{Journal, Recorded, RowQuery, StorageError, StreamId};
-use grit_types::{Actor, CommitId, Principal, RunId, Sequence, Tenant, Version};
+use grit_types::{Actor, CommitId, Principal, RunId, Sequence, Version};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::aggregate::Command;
 use crate::follow::{self, PAGE};
 use crate::ports::{RepoId, Source, SourceError};
-use crate::project::{DEPLOYMENTS, RUNS};
+use crate::project::{DEPLOYMENTS, RUNS, row};
 use crate::reactor::{Handle, Submission, SubmitError};
 use crate::repo::{self, Trigger};
 use crate::view::{DeploymentView, RunView};
@@ -121,7 +121,8 @@ impl Triggers {
         activity: &str,
     ) -> Result<Option<(RepoId, Trigger)>, TriggerError> {
         let Some(key) = recorded.stream.parts().next() else { return Ok(None) };
-        let view: Option<RunView> = self.view(RUNS, &recorded.event.tenant, key).await?;
+        let (journal, tenant) = (self.journal.as_ref(), &recorded.event.tenant);
+        let view: Option<RunView> = row(journal, RUNS, tenant, key.to_owned()).await?;
         let Some(view) = view.filter(|view| view.depth < DEPTH_MAX) else { return Ok(None) };
         let at = RepoId { tenant: view.tenant_id.clone(), repo: view.repo.clone() };
         let Some(mut trigger) = self.at_default(&at, &recorded.id.to_string()).await? else {
@@ -190,22 +191,6 @@ impl Triggers {
             actor: Principal::grit(),
             ..Trigger::none(&commit)
         }))
-    }
-
-    async fn view<T: serde::de::DeserializeOwned>(
-        &self,
-        table: &str,
-        tenant: &Tenant,
-        key: &str,
-    ) -> Result<Option<T>, StorageError> {
-        let query = RowQuery {
-            table: table.to_owned(),
-            tenant: Some(tenant.clone()),
-            key: Some(key.to_owned()),
-            ..RowQuery::default()
-        };
-        let rows = self.journal.rows(&query).await?;
-        Ok(rows.into_iter().find_map(|row| serde_json::from_value(row.body).ok()))
     }
 }
 

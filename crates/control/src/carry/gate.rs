@@ -4,7 +4,7 @@ use grit_rollout::{Gate, SlotId};
 use grit_types::{CommitId, Digest, Environment, Service};
 
 use super::Carry;
-use crate::project::{COMMITS, DEPLOYMENTS};
+use crate::project::{COMMITS, DEPLOYMENTS, row};
 use crate::view::{CommitView, DeploymentView};
 
 impl Carry {
@@ -60,15 +60,8 @@ impl Carry {
         commit: &CommitId,
         jobs: &[String],
     ) -> Result<Option<GateVerdict>, StorageError> {
-        let query = RowQuery {
-            table: COMMITS.to_owned(),
-            tenant: Some(slot.tenant.clone()),
-            key: Some(format!("{}/{commit}", slot.repo)),
-            ..RowQuery::default()
-        };
-        let rows = self.ports.journal.rows(&query).await?;
-        let view =
-            rows.into_iter().find_map(|row| serde_json::from_value::<CommitView>(row.body).ok());
+        let (journal, key) = (self.ports.journal.as_ref(), format!("{}/{commit}", slot.repo));
+        let view: Option<CommitView> = row(journal, COMMITS, &slot.tenant, key).await?;
         let result = view.and_then(|view| view.state.checks(jobs));
         Ok(result.map(|result| match result {
             Ok(()) => GateVerdict::Passed { note: format!("{} succeeded", jobs.join(", ")) },

@@ -17,9 +17,9 @@ use crate::aggregate::{Command, Refusal};
 use crate::measured;
 use crate::pipelines::{self, Found};
 use crate::ports::{RepoId, RepoSettings, SourceError};
-use crate::project::{COMMITS, RUNS};
+use crate::project::RUNS;
 use crate::repo::{self, RunRecord, Trigger};
-use crate::view::{CommitView, RunView};
+use crate::view::RunView;
 
 /// So many runs say which job is to start first.
 const RUNS_MAX: usize = 50;
@@ -102,15 +102,7 @@ impl Carry {
         if !build.aside || build.trigger.event != "push" {
             return Vec::new();
         }
-        let query = RowQuery {
-            table: COMMITS.to_owned(),
-            tenant: Some(at.tenant.clone()),
-            key: Some(format!("{}/{}", at.repo, build.trigger.commit)),
-            ..RowQuery::default()
-        };
-        let rows = self.until_done("reading a commit", || self.ports.journal.rows(&query)).await;
-        let view =
-            rows.into_iter().find_map(|row| serde_json::from_value::<CommitView>(row.body).ok());
+        let view = self.commit_view(at, &build.trigger.commit).await;
         let runs = view.map(|view| view.state.runs).unwrap_or_default();
         runs.into_values().map(|record| record.name).collect()
     }

@@ -1,4 +1,3 @@
-use grit_ledger::RowQuery;
 use grit_rollout::SlotId;
 use grit_rollout::config::{Config, EnvironmentConfig, ServiceConfig, Wanted};
 use grit_rollout::slot::{Command as SlotCommand, Refusal as SlotRefusal, Request, Trigger};
@@ -10,7 +9,7 @@ use super::Carry;
 use crate::aggregate::{Command, Refusal};
 use crate::pipelines;
 use crate::ports::RepoId;
-use crate::project::COMMITS;
+use crate::project::{COMMITS, row};
 use crate::repo::{Commit, Promoted};
 use crate::request;
 use crate::view::CommitView;
@@ -146,16 +145,14 @@ impl Carry {
     }
 
     async fn commit(&self, at: &RepoId, commit: &CommitId) -> Commit {
-        let query = RowQuery {
-            table: COMMITS.to_owned(),
-            tenant: Some(at.tenant.clone()),
-            key: Some(format!("{}/{commit}", at.repo)),
-            ..RowQuery::default()
-        };
-        let rows = self.until_done("reading a commit", || self.ports.journal.rows(&query)).await;
-        let view =
-            rows.into_iter().find_map(|row| serde_json::from_value::<CommitView>(row.body).ok());
-        view.map(|view| view.state).unwrap_or_default()
+        self.commit_view(at, commit).await.map(|view| view.state).unwrap_or_default()
+    }
+
+    /// A commit that was pushed, and what came of it.
+    pub(super) async fn commit_view(&self, at: &RepoId, commit: &CommitId) -> Option<CommitView> {
+        let journal = self.ports.journal.as_ref();
+        let read = || row(journal, COMMITS, &at.tenant, format!("{}/{commit}", at.repo));
+        self.until_done("reading a commit", read).await
     }
 }
 

@@ -48,7 +48,10 @@ struct Called<'a> {
 impl Lookup for Called<'_> {
     fn context(&self, name: &str) -> Value {
         match name {
-            "inputs" => given(self.inputs),
+            "inputs" => {
+                let inputs = self.inputs.iter().map(|(name, value)| (name, value.clone()));
+                inputs.collect::<Object>().into()
+            }
             "github" | "vars" => self.names.context(name),
             _ => Value::Null,
         }
@@ -61,10 +64,6 @@ impl Lookup for Called<'_> {
     fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
         self.names.hash_files(patterns)
     }
-}
-
-fn given(inputs: &BTreeMap<String, Value>) -> Value {
-    inputs.iter().map(|(name, value)| (name, value.clone())).collect::<Object>().into()
 }
 
 fn inputs_of(
@@ -143,7 +142,9 @@ fn given_back(
     group: &Group,
     scope: &Scope,
 ) -> BTreeMap<String, String> {
-    let names = Jobs { run, scope, names: Names::of_group(run, request, group) };
+    let names = Names::of_group(run, request, group);
+    let called = Called { inputs: &scope.inputs, names: &names };
+    let names = Jobs { run, scope, called };
     let trigger = scope.plan.trigger("workflow_call");
     let outputs = trigger.map(|trigger| &trigger.outputs).into_iter().flatten();
     let value = |(name, template): (&String, &crate::expr::Template)| {
@@ -158,7 +159,7 @@ fn given_back(
 struct Jobs<'a> {
     run: &'a Run,
     scope: &'a Scope,
-    names: Names<'a>,
+    called: Called<'a>,
 }
 
 impl Lookup for Jobs<'_> {
@@ -174,17 +175,15 @@ impl Lookup for Jobs<'_> {
                 };
                 groups.map(job).collect::<Object>().into()
             }
-            "inputs" => given(&self.scope.inputs),
-            "github" | "vars" => self.names.context(name),
-            _ => Value::Null,
+            other => self.called.context(other),
         }
     }
 
     fn status(&self, function: StatusFunction, jobs: &[String]) -> bool {
-        self.names.status(function, jobs)
+        self.called.status(function, jobs)
     }
 
     fn hash_files(&self, patterns: &[String]) -> Result<String, String> {
-        self.names.hash_files(patterns)
+        self.called.hash_files(patterns)
     }
 }

@@ -1,9 +1,13 @@
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::sync::OnceLock;
 
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
+
+/// More than most files below `/proc/PID` have.
+const PROC_BYTES: usize = 4096;
 
 /// One process, told apart from every other that had or will have its pid.
 ///
@@ -91,7 +95,7 @@ pub(crate) struct Stat {
 impl Stat {
     /// `None` if there is no such process.
     pub fn read(pid: u32) -> io::Result<Option<Self>> {
-        match std::fs::read(format!("/proc/{pid}/stat")) {
+        match read_proc(pid, "stat") {
             Ok(bytes) => Self::parse(&bytes).map(Some).ok_or_else(malformed),
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(error),
@@ -131,6 +135,15 @@ impl Stat {
     pub fn identity(&self) -> io::Result<ProcessId> {
         Ok(ProcessId { pid: self.pid, start_time: self.start_time, boot_id: boot_id()?.to_owned() })
     }
+}
+
+/// What the kernel says of a process, in one call where it is not much: such a file has no length to
+/// ask for before.
+pub(crate) fn read_proc(pid: u32, name: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(PROC_BYTES);
+    let file = File::open(format!("/proc/{pid}/{name}"))?;
+    file.take(u64::MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Whether reading under `/proc/PID` failed because the process is gone.

@@ -1,7 +1,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::identity::{ProcessId, Stat, is_gone};
+use crate::identity::{ProcessId, Stat, is_gone, read_proc};
 use crate::marker::Marker;
 
 /// How long a process may be between two programs, without an environment to read.
@@ -98,7 +98,7 @@ fn environ(pid: u32) -> Option<Vec<u8>> {
 }
 
 fn read_environ(pid: u32) -> Option<Vec<u8>> {
-    match std::fs::read(format!("/proc/{pid}/environ")) {
+    match read_proc(pid, "environ") {
         Ok(bytes) => Some(bytes),
         Err(error) => {
             let expected = is_gone(&error) || error.kind() == io::ErrorKind::PermissionDenied;

@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use grit_host::durable;
 use grit_pipeline::{JobSpec, StepOutcome};
@@ -10,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::container::Kept;
+use super::locked;
 
 const VERSION: u64 = 1;
 
@@ -23,10 +26,12 @@ const ASIDE: &str = ".gone-";
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
     root: PathBuf,
+    /// What is recorded of the steps of a job that is of nobody when this process is gone.
+    passing: Option<Arc<Mutex<BTreeMap<u32, StepRecord>>>>,
 }
 
 /// What is kept of a step.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StepRecord {
     v: u64,
@@ -34,7 +39,7 @@ pub(super) struct StepRecord {
     pub state: StepState,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum StepState {
     /// Written before anything of it starts.
@@ -57,7 +62,18 @@ impl StepRecord {
 
 impl Folder {
     pub fn new(work: &Path, run: RunId, job: JobId) -> Self {
-        Self { root: work.join(run.to_string()).join(job.to_string()) }
+        let root = work.join(run.to_string()).join(job.to_string());
+        Self { root, passing: None }
+    }
+
+    /// The same, of nobody when this process is gone: nothing has to outlast a power cut, and what
+    /// is recorded of steps is this value's and its clones'.
+    pub fn passing(self) -> Self {
+        Self { passing: Some(Arc::default()), ..self }
+    }
+
+    pub fn is_passing(&self) -> bool {
+        self.passing.is_some()
     }
 
     /// Where steps start.
@@ -145,11 +161,21 @@ impl Folder {
         }
         remove_all(&self.root)?;
         for folder in [self.workspace(), self.temp(), self.steps(), self.files()] {
-            durable::create_dir_all(&folder)?;
+            self.create_dir_all(&folder)?;
         }
-        durable::write(&self.temp().join(JobSpec::EVENT_FILE), job.event.as_bytes())?;
+        self.write(&self.temp().join(JobSpec::EVENT_FILE), job.event.as_bytes())?;
         let record = JobRecord { v: VERSION, job: job.clone() };
-        durable::write(&self.root.join("job.json"), &serde_json::to_vec(&record)?)
+        self.write(&self.root.join("job.json"), &serde_json::to_vec(&record)?)
+    }
+
+    /// A file of the job, here or among its logs, that is whole for whoever reads it.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let write = if self.is_passing() { durable::write_unsynced } else { durable::write };
+        write(path, bytes)
+    }
+
+    pub fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        if self.is_passing() { fs::create_dir_all(path) } else { durable::create_dir_all(path) }
     }
 
     /// What the job is; `None` if it is not prepared.
@@ -159,16 +185,23 @@ impl Folder {
     }
 
     pub fn step_record(&self, index: u32) -> io::Result<Option<StepRecord>> {
-        read_json(&self.record(index))
+        match &self.passing {
+            Some(records) => Ok(locked(records).get(&index).cloned()),
+            None => read_json(&self.record(index)),
+        }
     }
 
-    pub fn write_step_record(&self, index: u32, record: &StepRecord) -> io::Result<()> {
-        durable::write(&self.record(index), &serde_json::to_vec(record)?)
+    pub fn write_step_record(&self, index: u32, record: StepRecord) -> io::Result<()> {
+        if let Some(records) = &self.passing {
+            locked(records).insert(index, record);
+            return Ok(());
+        }
+        self.write(&self.record(index), &serde_json::to_vec(&record)?)
     }
 
     /// What the step gave that holds a secret. Readable by us only, and gone with the job.
     pub fn write_kept(&self, index: u32, values: &[String]) -> io::Result<()> {
-        durable::write(&self.kept_path(index), &serde_json::to_vec(values)?)
+        self.write(&self.kept_path(index), &serde_json::to_vec(values)?)
     }
 
     /// The same again; `None`: nothing is kept of that step.
@@ -182,7 +215,13 @@ impl Folder {
 
     /// As if the step had never been asked for.
     pub fn forget_step(&self, index: u32) -> io::Result<()> {
-        durable::remove(&self.record(index))
+        match &self.passing {
+            Some(records) => {
+                locked(records).remove(&index);
+                Ok(())
+            }
+            None => durable::remove(&self.record(index)),
+        }
     }
 
     /// Steps that were started and have no outcome.
@@ -204,9 +243,9 @@ impl Folder {
             return Ok(());
         }
         if let Some(work) = self.root.parent().and_then(Path::parent) {
-            durable::write(&work.join(ENGINE), b"")?;
+            self.write(&work.join(ENGINE), b"")?;
         }
-        durable::write(&self.root.join(ENGINE), b"")
+        self.write(&self.root.join(ENGINE), b"")
     }
 
     pub fn is_engine_noted(&self) -> bool {
@@ -219,7 +258,7 @@ impl Folder {
     }
 
     pub fn write_containers(&self, kept: &Kept) -> io::Result<()> {
-        durable::write(&self.root.join("containers.json"), &serde_json::to_vec(kept)?)
+        self.write(&self.root.join("containers.json"), &serde_json::to_vec(kept)?)
     }
 
     /// What steps asked to be masked, as written by [`Folder::write_masks`].
@@ -229,7 +268,7 @@ impl Folder {
 
     /// Readable by us only, and gone with the job.
     pub fn write_masks(&self, masks: &[String]) -> io::Result<()> {
-        durable::write(&self.root.join("masks.json"), &serde_json::to_vec(masks)?)
+        self.write(&self.root.join("masks.json"), &serde_json::to_vec(masks)?)
     }
 }
 
@@ -243,7 +282,7 @@ pub(super) fn find(work: &Path, job: JobId) -> io::Result<Option<Folder>> {
     for run in names(work)?.into_iter().filter(|name| name.starts_with(RunId::PREFIX)) {
         let root = work.join(run).join(job.to_string());
         if root.is_dir() {
-            return Ok(Some(Folder { root }));
+            return Ok(Some(Folder { root, passing: None }));
         }
     }
     Ok(None)

@@ -4,7 +4,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use grit_host::durable;
 use grit_pipeline::Annotation;
 use grit_types::{JobId, RunId};
 use tokio::io::AsyncWriteExt;
@@ -39,36 +38,32 @@ pub(super) struct Log {
 
 impl Log {
     /// Begins anew, whatever was there.
-    pub async fn create(job: Arc<Job>, path: PathBuf) -> io::Result<Self> {
-        Self::open(job, path, true).await
+    pub fn create(job: Arc<Job>, path: &Path) -> io::Result<Self> {
+        Self::open(job, path, true)
     }
 
     /// Goes on with what is there.
-    pub async fn append(job: Arc<Job>, path: PathBuf) -> io::Result<Self> {
-        Self::open(job, path, false).await
+    pub fn append(job: Arc<Job>, path: &Path) -> io::Result<Self> {
+        Self::open(job, path, false)
     }
 
-    async fn open(job: Arc<Job>, path: PathBuf, anew: bool) -> io::Result<Self> {
-        let (file, written, is_at_line_start) = blocking(move || {
-            path.parent().map_or(Ok(()), durable::create_dir_all)?;
-            let mut options = File::options();
-            let file = if anew {
-                options.write(true).truncate(true).create(true).open(&path)?
-            } else {
-                options.read(true).append(true).create(true).open(&path)?
-            };
-            let written = file.metadata()?.len();
-            let is_at_line_start = match written.checked_sub(1) {
-                None => true,
-                Some(last) => {
-                    let mut byte = [0];
-                    file.read_exact_at(&mut byte, last)?;
-                    byte == *b"\n"
-                }
-            };
-            io::Result::Ok((file, written, is_at_line_start))
-        })
-        .await?;
+    fn open(job: Arc<Job>, path: &Path, anew: bool) -> io::Result<Self> {
+        path.parent().map_or(Ok(()), |folder| job.folder.create_dir_all(folder))?;
+        let mut options = File::options();
+        let file = if anew {
+            options.write(true).truncate(true).create(true).open(path)?
+        } else {
+            options.read(true).append(true).create(true).open(path)?
+        };
+        let written = file.metadata()?.len();
+        let is_at_line_start = match written.checked_sub(1) {
+            None => true,
+            Some(last) => {
+                let mut byte = [0];
+                file.read_exact_at(&mut byte, last)?;
+                byte == *b"\n"
+            }
+        };
         Ok(Self {
             job,
             file: file.into(),
@@ -98,7 +93,7 @@ impl Log {
         self.write(&masked).await?;
         let last = self.matching.finish();
         self.found(last);
-        Ok(())
+        self.file.flush().await
     }
 
     /// What we have to say, on a line of its own; also where the log is cut, since it is little.
@@ -118,8 +113,11 @@ impl Log {
         std::mem::take(&mut self.said)
     }
 
+    /// What is said so far is there for everybody, and outlasts a power cut if anything of the job
+    /// does.
     pub async fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data().await
+        self.file.flush().await?;
+        if self.job.folder.is_passing() { Ok(()) } else { self.file.sync_data().await }
     }
 
     async fn pieces(&mut self, pieces: Vec<Piece>) -> io::Result<()> {
@@ -216,9 +214,9 @@ impl Log {
         Ok(())
     }
 
+    /// Written while the next are read; [`Log::sync`] waits for it.
     async fn append_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes).await?;
-        self.file.flush().await?;
         self.written += bytes.len() as u64;
         if let Some(last) = bytes.last() {
             self.is_at_line_start = *last == b'\n';
@@ -256,7 +254,7 @@ mod tests {
     use super::super::folder::Folder;
     use super::*;
 
-    async fn log(folder: &Path) -> Log {
+    fn log(folder: &Path) -> Log {
         let now = Timestamp::from_millis(0);
         let job = JobSpec {
             job: JobId::derived(now, b"job"),
@@ -277,43 +275,44 @@ mod tests {
         work.prepare(&job).unwrap();
         let job = Job::load(work).unwrap().unwrap();
         job.hide(&[("TOKEN".to_owned(), "s3cret".to_owned())].into());
-        Log::create(Arc::new(job), folder.join("0.log")).await.unwrap()
+        Log::create(Arc::new(job), &folder.join("0.log")).unwrap()
     }
 
-    fn text(folder: &Path) -> String {
+    async fn text(log: &mut Log, folder: &Path) -> String {
+        log.sync().await.unwrap();
         std::fs::read_to_string(folder.join("0.log")).unwrap()
     }
 
     #[tokio::test]
     async fn is_cut_at_its_limit_but_for_our_own_lines() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = log(folder.path()).await;
+        let mut log = log(folder.path());
         log.limit = 8;
         for chunk in ["12345", "67890", "abc"] {
             log.output(chunk.as_bytes()).await.unwrap();
         }
         log.output_ends().await.unwrap();
         log.line("ours").await.unwrap();
-        assert_eq!(text(folder.path()), format!("12345678\n{TOO_LONG}\nours\n"));
+        assert_eq!(text(&mut log, folder.path()).await, format!("12345678\n{TOO_LONG}\nours\n"));
     }
 
     #[tokio::test]
     async fn masks_across_chunks_and_from_the_command_on() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = log(folder.path()).await;
+        let mut log = log(folder.path());
         for chunk in ["a s3", "cret hush\n::add-m", "ask::hush\nhu", "sh\n::set-output name=x::1"] {
             log.output(chunk.as_bytes()).await.unwrap();
         }
         log.output_ends().await.unwrap();
         log.line("s3cret hush").await.unwrap();
-        assert_eq!(text(folder.path()), "a *** hush\n***\n*** ***\n");
+        assert_eq!(text(&mut log, folder.path()).await, "a *** hush\n***\n*** ***\n");
         assert_eq!(log.take_said().outputs, [("x".to_owned(), "1".to_owned())].into());
     }
 
     #[tokio::test]
     async fn annotations_are_masked_before_they_are_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = log(folder.path()).await;
+        let mut log = log(folder.path());
         log.allow(Allowed::default());
         let matcher = r#"{"problemMatcher": [{"owner": "o", "pattern": [
             {"regexp": "^bad: (.*)$", "message": 1}]}]}"#;
@@ -335,17 +334,17 @@ mod tests {
             })
             .collect();
         assert_eq!(texts, ["Some(\"***.rs\") Some(\"a ***\") the *** is ***", "None None ***",]);
-        assert!(!text(folder.path()).contains("s3cret"));
+        assert!(!text(&mut log, folder.path()).await.contains("s3cret"));
     }
 
     #[tokio::test]
     async fn more_masks_than_can_be_kept_end_the_log() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = log(folder.path()).await;
+        let mut log = log(folder.path());
         for mask in 0..=1000 {
             log.output(format!("::add-mask::mask-{mask}\n").as_bytes()).await.unwrap();
         }
         log.output(b"mask-1000\n").await.unwrap();
-        assert_eq!(text(folder.path()), format!("{TOO_MANY_MASKS}\n"));
+        assert_eq!(text(&mut log, folder.path()).await, format!("{TOO_MANY_MASKS}\n"));
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use grit_pipeline::{Conclusion, RunnerError};
 
+use super::failed;
 use super::process::{self, Command};
 use super::step::Attempt;
-use super::{blocking, failed};
 
 /// What stands for the script in a command.
 const PLACEHOLDER: &str = "{0}";
@@ -24,7 +24,7 @@ pub(super) async fn run(
     };
     let path = at.job.folder.step(at.spec.index).join(file_name(command));
     let (file, text) = (path.clone(), script.to_owned());
-    let written = blocking(move || write(&file, &text)).await;
+    let written = at.shared.at_files(move || write(&file, &text)).await;
     written.map_err(|error| failed(at.action(), error))?;
     let shown = path.to_string_lossy();
     let words = command.iter().map(|word| word.replace(PLACEHOLDER, &shown)).collect();

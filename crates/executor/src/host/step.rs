@@ -5,10 +5,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use grit_host::durable;
 use grit_pipeline::plan::ActionPlan;
 use grit_pipeline::{Conclusion, RunnerError, StepAction, StepOutcome, StepSpec};
-use grit_types::EffectId;
+use grit_types::{EffectId, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -115,10 +114,9 @@ impl Step {
         let Some(job) = self.job().await? else {
             return Ok(StepOutcome::of(Conclusion::Unable(NOT_PREPARED.to_owned())));
         };
-        let (folder, index) = (job.folder.clone(), self.spec.index);
-        let recorded = blocking(move || folder.step_record(index)).await;
-        match recorded.map_err(|error| self.failed(error))? {
-            None => self.carry_out(job).await,
+        let begun = self.shared.config.clock.now();
+        match self.started_before(&job).await? {
+            None => self.carry_out(job, begun).await,
             Some(record) if record.effect != self.effect => {
                 Err(other_effect(&self.spec, &record.effect))
             }
@@ -138,23 +136,34 @@ impl Step {
         Ok(Some(jobs.entry(self.spec.job).or_insert_with(|| Arc::new(job)).clone()))
     }
 
+    /// What is recorded of it. Of one that is new that it has started is recorded from here on.
+    async fn started_before(&self, job: &Job) -> Result<Option<StepRecord>, RunnerError> {
+        let (folder, index) = (job.folder.clone(), self.spec.index);
+        let started = StepRecord::new(&self.effect, StepState::Started);
+        let looked = self.shared.at_files(move || {
+            let found = folder.step_record(index)?;
+            if found.is_none() {
+                folder.write_step_record(index, started)?;
+            }
+            Ok(found)
+        });
+        looked.await.map_err(|error| self.failed(error))
+    }
+
     /// It was under way when another process of ours died.
     async fn interrupted(&self, job: Arc<Job>) -> Result<StepOutcome, RunnerError> {
         sweeping::step(&self.shared, &job.folder, self.spec.job, self.spec.index).await?;
         let said = async {
-            let mut log = Log::append(job.clone(), self.log_path()).await?;
+            let (of, path) = (job.clone(), self.log_path());
+            let mut log = blocking(move || Log::append(of, &path)).await?;
             log.line(INTERRUPTED).await?;
             log.sync().await
         };
         said.await.map_err(|error| self.failed(error))?;
-        let outcome = StepOutcome::of(Conclusion::Interrupted);
-        self.record(&job, StepState::Done(Box::new(outcome.clone()))).await?;
-        Ok(outcome)
+        self.end(job, StepOutcome::of(Conclusion::Interrupted)).await
     }
 
-    async fn carry_out(&self, job: Arc<Job>) -> Result<StepOutcome, RunnerError> {
-        let begun = self.shared.config.clock.now();
-        self.record(&job, StepState::Started).await?;
+    async fn carry_out(&self, job: Arc<Job>, begun: Timestamp) -> Result<StepOutcome, RunnerError> {
         let attempted = async {
             let attempt = self.begin(job.clone()).await?;
             let mut made = Made::default();
@@ -168,30 +177,36 @@ impl Step {
         let mut outcome = attempt.gather(conclusion).await?;
         made.told(&attempt, &mut outcome);
         outcome.duration = self.shared.config.clock.now().since(begun);
-        let (of, index) = (job.clone(), self.spec.index);
-        let hidden = blocking(move || hiding::outcome(&of, index, outcome)).await;
-        let outcome = hidden.map_err(|error| self.failed(error))?;
-        self.record(&job, StepState::Done(Box::new(outcome.clone()))).await?;
-        Ok(outcome)
+        self.end(job, outcome).await
+    }
+
+    /// The outcome as it may be told, recorded.
+    async fn end(&self, job: Arc<Job>, outcome: StepOutcome) -> Result<StepOutcome, RunnerError> {
+        let (effect, index) = (self.effect.clone(), self.spec.index);
+        let ended = self.shared.at_files(move || {
+            let outcome = hiding::outcome(&job, index, outcome)?;
+            let done = StepState::Done(Box::new(outcome.clone()));
+            job.folder.write_step_record(index, StepRecord::new(&effect, done))?;
+            Ok(outcome)
+        });
+        ended.await.map_err(|error| self.failed(error))
     }
 
     async fn begin(&self, job: Arc<Job>) -> Result<Attempt, RunnerError> {
-        let (folder, index) = (job.folder.clone(), self.spec.index);
-        let created = blocking(move || create_files(&folder, index)).await;
-        created.map_err(|error| self.failed(error))?;
         let secrets = (self.shared.config.secrets)(&job.spec);
         let named = (self.shared.config.named)(&job.spec);
         job.hide(&secrets);
         job.hide(&named);
-        let log = Log::create(job.clone(), self.log_path()).await;
-        let mut log = log.map_err(|error| self.failed(error))?;
-        log.allow(self.allowed(&named));
-        let (spec, word) = (self.spec.clone(), job.spec.seal.clone());
-        let folder = job.folder.clone();
-        let filled = blocking(move || {
-            unseal::Opener { word: &word, secrets: &named, folder: &folder }.step(spec)
+        let (allowed, of) = (self.allowed(&named), job.clone());
+        let (path, spec) = (self.log_path(), self.spec.clone());
+        let ready = self.shared.at_files(move || -> io::Result<_> {
+            create_files(&of.folder, spec.index)?;
+            let log = Log::create(of.clone(), &path)?;
+            let (word, folder) = (&of.spec.seal, &of.folder);
+            Ok((log, unseal::Opener { word, secrets: &named, folder }.step(spec)))
         });
-        let filled = filled.await;
+        let (mut log, filled) = ready.await.map_err(|error| self.failed(error))?;
+        log.allow(allowed);
         let (mut spec, settled) = match filled {
             Ok(Some(spec)) => (spec, None),
             Ok(None) => (self.spec.clone(), Some(Conclusion::Skipped)),
@@ -291,13 +306,6 @@ impl Step {
             tracing::warn!(error, "a step that could not be run was not tidied up");
         }
         error
-    }
-
-    async fn record(&self, job: &Job, state: StepState) -> Result<(), RunnerError> {
-        let (folder, index) = (job.folder.clone(), self.spec.index);
-        let record = StepRecord::new(&self.effect, state);
-        let written = blocking(move || folder.write_step_record(index, &record)).await;
-        written.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: io::Error) -> RunnerError {
@@ -414,8 +422,7 @@ impl Attempt {
 
     /// The outcome, with what the step wrote; what may not be in there fails it.
     async fn gather(&self, conclusion: Conclusion) -> Result<StepOutcome, RunnerError> {
-        let files = self.job.folder.step(self.spec.index);
-        let mut written = blocking(move || Written::read(&files)).await;
+        let (mut written, summary_bytes) = self.take_written().await?;
         let mut said = self.log.lock().await.take_said();
         if said.is_too_much {
             written.refusals.push(TOO_MUCH_SAID.to_owned());
@@ -441,22 +448,22 @@ impl Attempt {
         if !written.refusals.is_empty() && outcome.conclusion == Conclusion::Exited(0) {
             outcome.conclusion = Conclusion::Exited(1);
         }
-        outcome.summary_bytes = self.store().await?;
+        outcome.summary_bytes = summary_bytes;
+        let synced = self.log.lock().await.sync().await;
+        synced.map_err(|error| failed(self.action(), error))?;
         Ok(outcome)
     }
 
-    /// What must be there when the outcome is known; answers how long the summary is.
-    async fn store(&self) -> Result<u64, RunnerError> {
+    /// What it wrote for the runner, and how long the summary is that is kept of it.
+    async fn take_written(&self) -> Result<(Written, u64), RunnerError> {
         let (job, index) = (self.job.clone(), self.spec.index);
         let logs = self.shared.config.logs.clone();
-        let stored = blocking(move || {
+        let taken = self.shared.at_files(move || {
+            let written = Written::read(&job.folder.step(index));
             job.store_masks()?;
-            store_summary(&job, &logs, index)
+            Ok((written, store_summary(&job, &logs, index)?))
         });
-        let summary = stored.await.map_err(|error| failed(self.action(), error))?;
-        let synced = self.log.lock().await.sync().await;
-        synced.map_err(|error| failed(self.action(), error))?;
-        Ok(summary)
+        taken.await.map_err(|error: io::Error| failed(self.action(), error))
     }
 }
 
@@ -538,7 +545,7 @@ fn store_summary(job: &Job, logs: &Path, index: u32) -> io::Result<u64> {
     }
     let path = log::summary_path(logs, job.spec.run, job.spec.job, index);
     let masked = job.masks().apply(&summary);
-    durable::write(&path, &masked).map(|()| masked.len() as u64)
+    job.folder.write(&path, &masked).map(|()| masked.len() as u64)
 }
 
 /// Empty, whatever an attempt that never started left. An earlier step may have removed anything.

@@ -91,6 +91,7 @@ pub fn config(data: &Path, fixture: &Path) -> HostConfig {
         named: Arc::new(|_| [("PASSWORD".to_owned(), PASSWORD.to_owned())].into()),
         clock: Arc::new(SystemClock),
         engine: EngineConfig::default(),
+        passing: false,
     }
 }
 

@@ -68,7 +68,8 @@ pub async fn open(
         secrets: Arc::new(secrets),
         named: Arc::new(named),
         clock,
-        engine: engine(false),
+        engine: engine(),
+        passing: false,
     };
     open_runner(config).await
 }
@@ -142,7 +143,8 @@ pub async fn open_local(
         secrets: Arc::new(|_: &JobSpec| BTreeMap::new()),
         named: Arc::new(move |_: &JobSpec| secrets.clone()),
         clock,
-        engine: engine(true),
+        engine: engine(),
+        passing: true,
     };
     open_runner(config).await
 }
@@ -188,16 +190,14 @@ pub fn job_env(server: Option<SocketAddr>, registry: &Path) -> BTreeMap<String, 
     env
 }
 
-/// Where containers are, as Docker's own client would find it, and what they may; `passing`: nobody
-/// comes back for them.
-fn engine(passing: bool) -> EngineConfig {
+/// Where containers are, as Docker's own client would find it, and what they may.
+fn engine() -> EngineConfig {
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker"));
     let allowed = std::env::var("GRIT_CONTAINERS").unwrap_or_default();
     EngineConfig {
         host: std::env::var("DOCKER_HOST").ok(),
         logins: std::env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(home),
         privileged: allowed.split(',').any(|word| word.trim() == "privileged"),
-        passing,
     }
 }
 

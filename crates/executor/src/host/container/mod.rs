@@ -45,9 +45,6 @@ pub struct EngineConfig {
     pub logins: Option<PathBuf>,
     /// Whether a job may ask for `--privileged` and what comes to the same.
     pub privileged: bool,
-    /// Whether what is at the engine is of nobody when this process is gone: another one that finds
-    /// it removes it. Else a runner of the same folder comes back for it.
-    pub passing: bool,
 }
 
 /// What a job has at the engine, as it is kept.
@@ -100,7 +97,7 @@ fn labels(shared: &Shared, run: RunId, job: JobId, step: Option<u32>) -> Vec<(St
         (JOB.to_owned(), format!("{unit}/{job}")),
         ("grit.run".to_owned(), run.to_string()),
     ];
-    if shared.config.engine.passing {
+    if shared.config.passing {
         labels.extend(owner::label());
     }
     labels.extend(step.map(|index| (STEP.to_owned(), format!("{unit}/{job}/{index}"))));

@@ -16,7 +16,7 @@ mod wanted;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ use grit_executor::{DummyRunner, HostRunner};
 use grit_git::Repository;
 use grit_insight::flaky::Seen;
 use grit_ledger::{Journal, MemoryJournal, RowQuery};
-use grit_pipeline::Runner;
 use grit_pipeline::plan::EnvironmentSpec;
 use grit_pipeline::run::{Command as RunCommand, Ending, Foreign, Request, Selection, Setting};
+use grit_pipeline::{JobSpec, Runner};
 use grit_types::{Clock, CommitId, RunId, Tenant};
 
 use super::measure;
@@ -43,6 +43,7 @@ use crate::ui::Ui;
 use args::Run;
 use begin::Begin;
 use door::Door;
+use given::Settings;
 use told::Teller;
 use wanted::Chosen;
 
@@ -95,7 +96,9 @@ async fn once(options: &Run, place: &Place, stop: &mut Stop, ui: &Ui) -> Result<
     let begin = Begin::find(options, &mut wanted.chosen)?;
     git_is_there()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let session = Session { options, place, commit, wanted: &wanted, begin, clock, ui };
+    let (secrets, vars) = (Settings::read(&options.secrets)?, Settings::read(&options.vars)?);
+    let wanted = &wanted;
+    let session = Session { options, place, commit, wanted, begin, secrets, vars, clock, ui };
     if options.dry_run {
         return session.dry(stop).await;
     }
@@ -109,6 +112,8 @@ struct Session<'a> {
     commit: CommitId,
     wanted: &'a Wanted,
     begin: Begin,
+    secrets: Settings,
+    vars: Settings,
     clock: Arc<dyn Clock>,
     ui: &'a Ui,
 }
@@ -119,17 +124,17 @@ impl Session<'_> {
         let folder = tempfile::Builder::new().prefix("grit-run-").tempdir();
         let folder = folder.map_err(|error| Failure::because("no temporary folder", &error))?;
         let logs = options.logs.clone().unwrap_or_else(|| folder.path().join("logs"));
-        let secrets = settings(options.secrets.as_deref())?;
-        let clock = self.clock.clone();
-        let host = open_local(folder.path(), &logs, repository, secrets.clone(), clock).await?;
+        let (secrets, clock) = (self.secrets.clone(), self.clock.clone());
+        let secrets = move |job: &JobSpec| secrets.secrets_of(job.environment.as_deref());
+        let host = open_local(folder.path(), &logs, repository, Arc::new(secrets), clock).await?;
         let runner: Arc<dyn Runner> = match &self.begin.shell {
             None => host.clone(),
             Some(wish) => Arc::new(shell::ShellRunner::new(host.clone(), wish.clone())?),
         };
         let mut views = Vec::new();
         for chosen in &self.wanted.chosen {
-            let mut request = self.request(chosen, &secrets)?;
-            request.setting.environments = self.environments();
+            let mut request = self.request(chosen)?;
+            request.setting.environments = self.protected();
             // What jobs publish is theirs to find again, and goes with the run.
             request.env = job_env(None, &folder.path().join("blobs"));
             let mut teller = Teller::new(options, &chosen.plan, ui);
@@ -168,21 +173,32 @@ impl Session<'_> {
         self.ui.data(&documents, |_| views.iter().map(told::summary).collect());
     }
 
-    /// What jobs may deploy to, and wait for.
+    /// What jobs may deploy to, and have there.
     fn environments(&self) -> BTreeMap<String, EnvironmentSpec> {
-        let spec = |(name, protection): &(String, grit_pipeline::plan::Protection)| {
-            let protection = protection.clone();
-            (name.to_lowercase(), EnvironmentSpec { protection, ..EnvironmentSpec::default() })
-        };
-        self.wanted.protections.iter().map(spec).collect()
+        let mut all: BTreeMap<String, EnvironmentSpec> = BTreeMap::new();
+        for (name, values) in self.vars.of_environments() {
+            all.entry(name.clone()).or_default().vars.clone_from(values);
+        }
+        for (name, values) in self.secrets.of_environments() {
+            all.entry(name.clone()).or_default().secrets = values.keys().cloned().collect();
+        }
+        all
+    }
+
+    /// The same, with what jobs wait for there.
+    fn protected(&self) -> BTreeMap<String, EnvironmentSpec> {
+        let mut all = self.environments();
+        for (name, protection) in &self.wanted.protections {
+            all.entry(name.to_lowercase()).or_default().protection = protection.clone();
+        }
+        all
     }
 
     /// As if every step succeeded.
     async fn dry(&self, stop: &mut Stop) -> Result<Exit, Failure> {
-        let secrets = settings(self.options.secrets.as_deref())?;
         let mut views = Vec::new();
         for chosen in &self.wanted.chosen {
-            let request = self.request(chosen, &secrets)?;
+            let request = self.request(chosen)?;
             let runner: Arc<dyn Runner> = Arc::new(DummyRunner::succeeding());
             let mut teller = Teller::silent(&chosen.plan, self.ui);
             let driven = Driven { runner, host: None, door: None, stop };
@@ -192,11 +208,7 @@ impl Session<'_> {
         Ok(Exit::Done)
     }
 
-    fn request(
-        &self,
-        chosen: &Chosen,
-        secrets: &BTreeMap<String, String>,
-    ) -> Result<Request, Failure> {
+    fn request(&self, chosen: &Chosen) -> Result<Request, Failure> {
         let (options, given) = (self.options, &self.wanted.given);
         let usage = |message: String| Failure::new(Exit::Usage, "usage", message);
         let has = |job: &&String| chosen.plan.jobs.keys().any(|key| key.as_str() == *job);
@@ -220,7 +232,7 @@ impl Session<'_> {
             actor: self.place.actor().principal,
             inputs: given.inputs.clone(),
             payload: given.payload.clone(),
-            vars: settings(options.vars.as_deref())?,
+            vars: self.vars.of_all(),
             env: BTreeMap::new(),
             slots: crate::compose::slots(options.slots),
             only,
@@ -228,9 +240,13 @@ impl Session<'_> {
             foreign: Foreign::Skip,
             serves: options.here.clone(),
             runners: self.wanted.runners.clone(),
-            secrets: secrets.keys().cloned().collect(),
+            secrets: self.secrets.of_all().into_keys().collect(),
             seal: given::word(&OsEntropy),
-            setting: Setting { grouped: true, ..Setting::default() },
+            setting: Setting {
+                grouped: true,
+                environments: self.environments(),
+                ..Setting::default()
+            },
         })
     }
 
@@ -313,10 +329,6 @@ async fn knock(door: Option<&Door>) -> door::Visitor {
         Some(door) => door.next().await,
         None => std::future::pending().await,
     }
-}
-
-fn settings(path: Option<&Path>) -> Result<BTreeMap<String, String>, Failure> {
-    path.map_or(Ok(BTreeMap::new()), given::settings)
 }
 
 /// How often somebody asked for the end.

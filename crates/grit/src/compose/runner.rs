@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use grit_control::ports::RepoId;
-use grit_executor::{Checkouts, EngineConfig, HostConfig, HostRunner};
+use grit_executor::{Checkouts, EngineConfig, HostConfig, HostRunner, Secrets};
 use grit_git::{Git, Repository};
 use grit_host::Shim;
 use grit_pipeline::keep::KeptArtifact;
@@ -121,12 +121,12 @@ impl Runner for Tokened {
     }
 }
 
-/// The runner of one repository, without a server; `secrets` are for expressions.
+/// The runner of one repository, without a server.
 pub async fn open_local(
     work: &Path,
     logs: &Path,
     repository: Repository,
-    secrets: BTreeMap<String, String>,
+    secrets: Secrets,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<HostRunner>, Failure> {
     let config = HostConfig {
@@ -141,7 +141,7 @@ pub async fn open_local(
         actions: Arc::new(local_actions(&repository)),
         source: Arc::new(Local(repository)),
         secrets: Arc::new(|_: &JobSpec| BTreeMap::new()),
-        named: Arc::new(move |_: &JobSpec| secrets.clone()),
+        named: secrets,
         clock,
         engine: engine(),
         passing: true,

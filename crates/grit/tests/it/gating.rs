@@ -1,4 +1,4 @@
-//! Jobs of `grit run` that wait for their environment.
+//! Jobs of `grit run` that deploy to an environment: they wait for it, and have its secrets and variables.
 
 use std::path::Path;
 
@@ -79,4 +79,35 @@ fn a_local_run_waits_as_long_as_its_environment_wants() {
     std::fs::remove_file(env.path("done")).unwrap();
     env.grit(&repository, &["run", "--dry-run"]).expect_code(0);
     assert!(!env.path("done").exists());
+}
+
+#[test]
+fn a_local_run_gives_each_job_what_its_environment_has() {
+    let env = Env::new();
+    let line = format!(
+        "steps: [{{ run: 'echo \"${{{{ github.job }}}}: ${{{{ secrets.KEY }}}} ${{{{ secrets.ONLY }}}} \
+         ${{{{ vars.PLACE }}}}\" | tee -a {}' }}]",
+        env.path("seen").display()
+    );
+    let workflow = format!(
+        "name: deploy\non: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    {line}\n  live:\n    \
+         needs: build\n    runs-on: ubuntu-latest\n    environment: Production\n    {line}\n"
+    );
+    let repository = env.repository("shop", &[(".github/workflows/deploy.yml", &*workflow)]);
+    let file = |name: &str, text: &str| {
+        std::fs::write(env.path(name), text).unwrap();
+        env.path(name).display().to_string()
+    };
+    let (all, own) =
+        (file("all", "KEY=key-of-all\n"), file("own", "KEY=key-of-live\nONLY=only-live\n"));
+    let (here, there) = (file("here", "PLACE=here\n"), file("there", "PLACE=there\n"));
+    let own = format!("production={own}");
+    let there = format!("production={there}");
+    let args = ["run", "--secrets", &all, "--secrets", &own, "--vars", &there, "--vars", &here];
+    let out = env.grit(&repository, &args).expect_code(0);
+    let seen = std::fs::read_to_string(env.path("seen")).unwrap();
+    assert_eq!(seen, "build: key-of-all  here\nlive: key-of-live only-live there\n");
+    assert!(!format!("{out:?}").contains("only-live"), "{out:?}");
+    let absent = env.grit(&repository, &["run", "--secrets", "production=none"]).expect_code(2);
+    assert!(absent.stderr.contains("none cannot be read"), "{absent:?}");
 }

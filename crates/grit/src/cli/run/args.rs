@@ -68,12 +68,13 @@ pub struct Run {
     /// How many jobs at once; else as many as there are cores
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub slots: Option<u32>,
-    /// Secrets for expressions, a line NAME=VALUE for each; in quotes a value may have several lines
-    #[arg(long, value_name = "FILE")]
-    pub secrets: Option<PathBuf>,
-    /// What `vars` holds, written as in a file of secrets
-    #[arg(long, value_name = "FILE")]
-    pub vars: Option<PathBuf>,
+    /// Secrets for expressions, a line NAME=VALUE for each; in quotes a value may have several lines.
+    /// With ENVIRONMENT=, for jobs that deploy there
+    #[arg(long, value_name = "[ENVIRONMENT=]FILE")]
+    pub secrets: Vec<String>,
+    /// What `vars` holds, written as in files of secrets
+    #[arg(long, value_name = "[ENVIRONMENT=]FILE")]
+    pub vars: Vec<String>,
     /// Keep the logs of all steps here, as RUN/JOB/STEP.log
     #[arg(long, value_name = "FOLDER")]
     pub logs: Option<PathBuf>,

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use grit_pipeline::expr::{Object, Value};
+use grit_pipeline::run::of_environment;
 use grit_pipeline::trigger::Occurrence;
 use grit_types::{Entropy, RefName};
 use serde::Deserialize;
@@ -20,6 +21,13 @@ pub struct Given {
     pub inputs: BTreeMap<String, String>,
     /// An event was named, or what it would be told.
     pub is_told: bool,
+}
+
+/// Secrets or variables, from files.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// By name in lower case; the empty one: of every job.
+    by_environment: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// An event as a file tells it.
@@ -110,11 +118,41 @@ fn base(payload: &Value) -> Option<String> {
     pull.or_else(|| text(payload, &["workflow_run", "head_branch"]))
 }
 
-/// Names and values; see [`dotenv::read`].
-pub fn settings(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    dotenv::read(&read(path)?).map_err(|malformed| {
-        Failure::new(Exit::Usage, "usage", format!("{}: {malformed}", path.display()))
-    })
+impl Settings {
+    /// `FILE` or `ENVIRONMENT=FILE` each, as [`dotenv::read`] takes files; the later one counts.
+    pub fn read(files: &[String]) -> Result<Self, Failure> {
+        let mut settings = Self::default();
+        for file in files {
+            let (environment, path) = match file.split_once('=') {
+                Some((environment, path)) if !Path::new(file).exists() => (environment, path),
+                _ => ("", file.as_str()),
+            };
+            let values = dotenv::read(&read(Path::new(path))?).map_err(|malformed| {
+                Failure::new(Exit::Usage, "usage", format!("{path}: {malformed}"))
+            })?;
+            settings.by_environment.entry(environment.to_lowercase()).or_default().extend(values);
+        }
+        Ok(settings)
+    }
+
+    /// What every job has.
+    pub fn of_all(&self) -> BTreeMap<String, String> {
+        self.by_environment.get("").cloned().unwrap_or_default()
+    }
+
+    /// The secrets of a job that deploys there, as runners know them.
+    pub fn secrets_of(&self, environment: Option<&str>) -> BTreeMap<String, String> {
+        let mut values = self.of_all();
+        let own = environment.and_then(|name| self.by_environment.get(&name.to_lowercase()));
+        let own = own.into_iter().flatten();
+        values.extend(own.map(|(name, value)| (of_environment(name), value.clone())));
+        values
+    }
+
+    /// What environments have of their own, by their name in lower case.
+    pub fn of_environments(&self) -> impl Iterator<Item = (&String, &BTreeMap<String, String>)> {
+        self.by_environment.iter().filter(|(name, _)| !name.is_empty())
+    }
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

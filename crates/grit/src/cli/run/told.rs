@@ -311,9 +311,8 @@ fn given(options: &Run) -> String {
     options.what.event.iter().for_each(|event| add("--event", event));
     options.what.input.iter().for_each(|input| add("--input", input));
     options.here.iter().for_each(|label| add("--here", label));
-    for (name, path) in [("--secrets", &options.secrets), ("--vars", &options.vars)] {
-        path.iter().for_each(|path| add(name, &path.to_string_lossy()));
-    }
+    options.secrets.iter().for_each(|file| add("--secrets", file));
+    options.vars.iter().for_each(|file| add("--vars", file));
     if options.uncommitted || options.watch {
         words.push(" --uncommitted".to_owned());
     }

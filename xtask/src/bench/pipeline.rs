@@ -56,6 +56,7 @@ pub fn run(repo: &Repo, settings: &Settings) -> Result<ExitCode> {
     println!("{:<30} {:>9} {:>9} {:>9} {:>9}", "medians", "sh", "grit", "wrkflw", "gcl");
     bench.first_step()?;
     bench.per_step()?;
+    bench.new_file()?;
     bench.jobs()?;
     bench.many_jobs()?;
     bench.masking()?;
@@ -169,6 +170,20 @@ impl Bench {
             Ok((self.whole(side, &many, &times(STEPS + 1))? - few) / STEPS as f64)
         })?;
         line("a step, ms", &told);
+        Ok(())
+    }
+
+    /// What the file system takes for a file, of which every step of Grit has nine: some take a hundred times as long
+    /// as others.
+    fn new_file(&self) -> Result<()> {
+        let folder = self.place.join("files");
+        fs::create_dir(&folder)?;
+        let began = Instant::now();
+        for number in 0..STEPS {
+            fs::File::create_new(folder.join(number.to_string()))?;
+        }
+        let each = began.elapsed().as_secs_f64() * 1e3 / STEPS as f64;
+        println!("{:<30} {each:>9.3}", "a new file there, ms");
         Ok(())
     }
 

@@ -3,8 +3,10 @@
 //! On disk, below [`HostConfig::work`]: `RUN/JOB/job.json` (what the job is; written last, so a
 //! job that has it is prepared), `RUN/JOB/{workspace,temp}`, `RUN/JOB/steps/INDEX.json` (the
 //! effect, and what became of it), `RUN/JOB/steps/INDEX.session.json` (its processes, for whoever
-//! comes after a crash), `RUN/JOB/steps/INDEX.kept.json` (what it gave that holds a secret), `RUN/JOB/files/INDEX/` (its script and its `GITHUB_ENV` and the like).
-//! The log is `RUN/JOB/INDEX.log` below [`HostConfig::logs`], masked; `INDEX.summary.md` beside it.
+//! comes after a crash), `RUN/JOB/steps/INDEX.kept.json` (what it gave that holds a secret),
+//! `RUN/JOB/files/INDEX/` (its script and its `GITHUB_ENV` and the like). Of jobs that are of nobody
+//! when this process is gone, what became of their steps is in memory only. The log is
+//! `RUN/JOB/INDEX.log` below [`HostConfig::logs`], masked; `INDEX.summary.md` beside it.
 //!
 //! In memory: one task per step under way; whoever asks for the step's effect waits for it.
 

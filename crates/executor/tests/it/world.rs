@@ -21,17 +21,26 @@ pub const NO_PROCESS: [u32; 0] = [];
 pub struct World {
     data: TempDir,
     engine: Option<&'static TestEngine>,
+    passing: bool,
 }
 
 impl World {
     pub fn new() -> Self {
-        Self { data: tempfile::tempdir().unwrap(), engine: None }
+        Self { data: tempfile::tempdir().unwrap(), engine: None, passing: false }
+    }
+
+    /// One whose jobs are of nobody when their process is gone.
+    pub fn passing() -> Self {
+        let mut world = Self::new();
+        world.passing = true;
+        world
     }
 
     /// One whose jobs may have containers.
     pub fn with_engine() -> Self {
-        let data = tempfile::tempdir().unwrap();
-        Self { data, engine: Some(grit_testkit::engine::engine()) }
+        let mut world = Self::new();
+        world.engine = Some(grit_testkit::engine::engine());
+        world
     }
 
     /// What of this data folder's jobs is at the engine.
@@ -43,6 +52,7 @@ impl World {
 
     fn config(&self) -> HostConfig {
         let mut config = ground::config(self.data(), fixture());
+        config.passing = self.passing;
         config.engine.host = self.engine.map(TestEngine::host);
         config
     }

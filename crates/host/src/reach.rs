@@ -9,6 +9,9 @@ use crate::scan;
 
 /// Looks in a row that bring nothing new before "nothing is there" is believed.
 const QUIET_LOOKS: u32 = 3;
+/// The same where something of ours has ended and is not reaped: the kernel does not tell then whether
+/// anything lives beside it.
+const QUIET_LOOKS_AMONG_ZOMBIES: u32 = 12;
 /// Looks altogether. Something that forks and ends faster than it can be seen is found in a few.
 const LOOKS_MAX: u32 = 300;
 
@@ -54,9 +57,11 @@ impl Reach {
             if !look.members.is_empty() || !(hidden || look.is_doubtful()) {
                 return Ok(look.members);
             }
+            let enough =
+                if look.others.is_empty() { QUIET_LOOKS } else { QUIET_LOOKS_AMONG_ZOMBIES };
             let news = look.others.into_iter().filter(|&other| seen.insert(other)).count();
             quiet = if hidden || news > 0 { 0 } else { quiet + 1 };
-            if quiet == QUIET_LOOKS {
+            if quiet >= enough {
                 return Ok(Vec::new());
             }
         }

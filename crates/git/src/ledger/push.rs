@@ -94,7 +94,34 @@ fn first_reason(stderr: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use grit_testkit::{git, temp_dir};
+
     use super::*;
+    use crate::Repository;
+
+    #[test]
+    fn what_others_pushed_since_the_last_look_stays() {
+        let folder = temp_dir();
+        let remote = folder.path().join("remote.git");
+        Repository::init_bare(&remote).unwrap();
+        git(folder.path(), &["clone", "--quiet", "remote.git", "clone"]);
+        let clone = folder.path().join("clone");
+        let ledger = GitLedger::new(Repository::open(&clone).unwrap());
+        let tree = git(&clone, &["hash-object", "-t", "tree", "-w", "/dev/null"]);
+        let commit = |message: &str| -> CommitId {
+            CommitId::try_from(git(&clone, &["commit-tree", "-m", message, &tree])).unwrap()
+        };
+        let (theirs, ours, other) = (commit("theirs"), commit("ours"), commit("other"));
+        let push = |expected, new| {
+            ledger.move_refs("origin", &[("ci/00", expected, Some(new))]).unwrap().remove(0)
+        };
+        assert_eq!(push(None, &theirs), Verdict::Accepted);
+        assert_eq!(push(None, &ours), Verdict::Raced);
+        assert_eq!(push(Some(&other), &ours), Verdict::Raced);
+        assert_eq!(git(&remote, &["rev-parse", "refs/grit/ci/00"]), theirs.as_str());
+        assert_eq!(push(Some(&theirs), &ours), Verdict::Accepted);
+        assert_eq!(git(&remote, &["rev-parse", "refs/grit/ci/00"]), ours.as_str());
+    }
 
     #[test]
     fn porcelain_lines() {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     fetch,
     list::{ByHand, Package},
-    machine::Machine,
+    machine::{self, Machine},
     parse,
     planned::{self, Job},
     process::{Ended, clean, limited},
@@ -126,6 +126,10 @@ fn outcome(
 ) -> Result<Outcome> {
     if let Some(reason) = why_not(job, all, machine) {
         return Ok(Outcome::NotRun(reason));
+    }
+    let pinned = machine::pinned(&at.folder.join("checkout"));
+    if let Some(channel) = pinned.filter(|channel| machine.toolchain(channel).is_none()) {
+        return Ok(Outcome::NotRun(Reason::Toolchain(channel)));
     }
     let is_it =
         |hand: &&ByHand| hand.file == job.file && hand.job == job.key && hand.matrix == job.matrix;

@@ -71,7 +71,10 @@ pub fn restore(folder: &Path) -> Result<()> {
 }
 
 fn fetch(project: &Path) -> Result<()> {
-    done(clean("cargo").args(["fetch", "--quiet"]).current_dir(project))
+    let mut cargo = clean("cargo");
+    // What builds a package is its own affair, and may not be here.
+    cargo.env("RUSTUP_TOOLCHAIN", "stable");
+    done(cargo.args(["fetch", "--quiet"]).current_dir(project))
 }
 
 /// # Errors

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, env, path::Path, process::Command};
+use std::{collections::BTreeMap, env, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -53,6 +53,20 @@ impl Machine {
     }
 }
 
+/// The toolchain that a package wants whatever its workflows say.
+pub fn pinned(package: &Path) -> Option<String> {
+    let read = |name: &str| fs::read_to_string(package.join(name)).ok();
+    let text = read("rust-toolchain.toml").or_else(|| read("rust-toolchain"))?;
+    let named = text.lines().find_map(|line| line.trim().strip_prefix("channel"));
+    let channel = match named {
+        Some(value) => value.trim_start().strip_prefix('=')?,
+        // The older form is the name alone.
+        None => text.as_str(),
+    };
+    let channel = channel.split('#').next().unwrap_or_default();
+    Some(channel.trim().trim_matches(['"', '\'']).to_owned())
+}
+
 /// Whether a program is on the `PATH`.
 pub fn has_program(name: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -68,6 +82,17 @@ fn rustup(words: &[&str]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_package_pins_is_read_in_both_forms() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(pinned(folder.path()), None);
+        fs::write(folder.path().join("rust-toolchain"), "1.60.0\n").unwrap();
+        assert_eq!(pinned(folder.path()).unwrap(), "1.60.0");
+        let text = "[toolchain]\nchannel = \"1.85.0\" # MSRV\ncomponents = [\"clippy\"]\n";
+        fs::write(folder.path().join("rust-toolchain.toml"), text).unwrap();
+        assert_eq!(pinned(folder.path()).unwrap(), "1.85.0");
+    }
 
     #[test]
     fn toolchains_and_their_parts_are_found_by_the_names_of_workflows() {

@@ -98,6 +98,9 @@ async fn once(options: &Run, place: &Place, stop: &mut Stop, ui: &Ui) -> Result<
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (secrets, vars) = (Settings::read(&options.secrets)?, Settings::read(&options.vars)?);
     let wanted = &wanted;
+    for name in given::in_vain([&secrets, &vars], wanted.chosen.iter().map(|one| &one.plan)) {
+        ui.status(format!("Nothing of it deploys to {name}: what is given for that is not used."));
+    }
     let session = Session { options, place, commit, wanted, begin, secrets, vars, clock, ui };
     if options.dry_run {
         return session.dry(stop).await;

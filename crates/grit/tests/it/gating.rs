@@ -108,6 +108,10 @@ fn a_local_run_gives_each_job_what_its_environment_has() {
     let seen = std::fs::read_to_string(env.path("seen")).unwrap();
     assert_eq!(seen, "build: key-of-all  here\nlive: key-of-live only-live there\n");
     assert!(!format!("{out:?}").contains("only-live"), "{out:?}");
+    assert!(!out.stderr.contains("deploys to"), "{out:?}");
+    let wrong = own.replace("production=", "produktion=");
+    let out = env.grit(&repository, &["run", "--secrets", &wrong]).expect_code(0);
+    assert!(out.stderr.contains("Nothing of it deploys to produktion"), "{out:?}");
     let absent = env.grit(&repository, &["run", "--secrets", "production=none"]).expect_code(2);
     assert!(absent.stderr.contains("none cannot be read"), "{absent:?}");
 }

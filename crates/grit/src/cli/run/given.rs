@@ -1,7 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use grit_pipeline::expr::{Object, Value};
+use grit_pipeline::plan::Plan;
 use grit_pipeline::run::of_environment;
 use grit_pipeline::trigger::Occurrence;
 use grit_types::{Entropy, RefName};
@@ -153,6 +154,31 @@ impl Settings {
     pub fn of_environments(&self) -> impl Iterator<Item = (&String, &BTreeMap<String, String>)> {
         self.by_environment.iter().filter(|(name, _)| !name.is_empty())
     }
+}
+
+/// Environments that something is given for and that no job deploys to; none where that is known only
+/// once jobs run.
+pub fn in_vain<'a>(
+    given: [&'a Settings; 2],
+    mut plans: impl Iterator<Item = &'a Plan>,
+) -> BTreeSet<&'a str> {
+    let mut deployed = BTreeSet::new();
+    if !plans.all(|plan| environments(plan, &mut deployed)) {
+        return BTreeSet::new();
+    }
+    let named = given.into_iter().flat_map(Settings::of_environments).map(|(name, _)| &**name);
+    named.filter(|name| !deployed.contains(*name)).collect()
+}
+
+/// Adds where jobs deploy to, in lower case; `false`: not all of that is known.
+fn environments(plan: &Plan, names: &mut BTreeSet<String>) -> bool {
+    let mut known = plan.called.values().all(|called| environments(called, names));
+    for environment in plan.jobs.values().filter_map(|job| job.environment.as_ref()) {
+        let name = environment.name.as_literal();
+        known &= name.is_some();
+        names.extend(name.map(str::to_lowercase));
+    }
+    known
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

@@ -111,6 +111,24 @@ pub struct StepSpec {
     /// [`Conclusion::Skipped`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<Box<Deferred>>,
+    #[serde(default, skip_serializing_if = "Late::is_empty")]
+    pub late: Late,
+}
+
+/// What of a step only its runner can tell: texts with marks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Late {
+    /// In place of [`StepSpec::timeout`]; see [`crate::run::timeout_of`].
+    pub timeout_minutes: Option<String>,
+    /// What [`StepOutcome::tolerated`] answers.
+    pub continue_on_error: Option<String>,
+}
+
+impl Late {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a step does.
@@ -242,6 +260,9 @@ pub struct StepOutcome {
     /// How long its summary is, in bytes; 0: it wrote none.
     #[serde(default)]
     pub summary_bytes: u64,
+    /// Whether [`Late::continue_on_error`] holds: a failure of it counts as success.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tolerated: bool,
     /// What the reports say that it read, masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Box<crate::Measured>>,
@@ -266,6 +287,7 @@ impl StepOutcome {
             state: BTreeMap::new(),
             annotations: crate::Annotations::default(),
             summary_bytes: 0,
+            tolerated: false,
             measured: None,
             action: None,
             found: BTreeMap::new(),

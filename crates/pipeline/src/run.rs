@@ -47,6 +47,7 @@ pub use inputs::values as inputs_of;
 pub use matrix::MatrixError;
 pub use slots::Slots;
 pub use state::{Ending, Group, GroupPhase, JobPhase, JobRun, Phase, Run, Scope, StepRun};
+pub use step::timeout_of;
 pub use turn::Turn;
 pub use view::{JobView, StepView};
 

@@ -56,6 +56,8 @@ pub(super) struct Attempt {
     pub variables: Variables,
     /// What it comes to without being begun.
     settled: Option<Conclusion>,
+    /// A failure of it counts as success.
+    tolerated: bool,
     cancel: CancellationToken,
     deadline: Option<Instant>,
 }
@@ -176,6 +178,7 @@ impl Step {
         };
         let mut outcome = attempt.gather(conclusion).await?;
         made.told(&attempt, &mut outcome);
+        outcome.tolerated = attempt.tolerated;
         outcome.duration = self.shared.config.clock.now().since(begun);
         self.end(job, outcome).await
     }
@@ -203,9 +206,10 @@ impl Step {
             create_files(&of.folder, spec.index)?;
             let log = Log::create(of.clone(), &path)?;
             let (word, folder) = (&of.spec.seal, &of.folder);
-            Ok((log, unseal::Opener { word, secrets: &named, folder }.step(spec)))
+            let opener = unseal::Opener { word, secrets: &named, folder };
+            Ok((log, opener.tolerates(&spec), opener.step(spec)))
         });
-        let (mut log, filled) = ready.await.map_err(|error| self.failed(error))?;
+        let (mut log, tolerated, filled) = ready.await.map_err(|error| self.failed(error))?;
         log.allow(allowed);
         let (mut spec, settled) = match filled {
             Ok(Some(spec)) => (spec, None),
@@ -217,15 +221,17 @@ impl Step {
         }
         let mut variables = self.variables(&job, &spec, &secrets);
         variables.extend(self.services(&job, &spec).await?);
+        let deadline = Instant::now().checked_add(spec.timeout);
         Ok(Attempt {
             shared: self.shared.clone(),
             variables,
             spec,
             settled,
+            tolerated,
             job,
             log: Arc::new(Mutex::new(log)),
             cancel: self.cancel.clone(),
-            deadline: Instant::now().checked_add(self.spec.timeout),
+            deadline,
         })
     }
 

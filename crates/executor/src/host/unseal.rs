@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use grit_pipeline::expr::{Deferred, Value};
+use grit_pipeline::run::timeout_of;
 use grit_pipeline::seal::{Sealed, unsealed};
 use grit_pipeline::{StepAction, StepSpec};
 use sha2::{Digest, Sha256};
@@ -36,6 +37,9 @@ impl Opener<'_> {
                 return Ok(None);
             }
         }
+        if let Some(minutes) = spec.late.timeout_minutes.take() {
+            spec.timeout = timeout_of(&Value::from(self.text(&minutes)?))?;
+        }
         let fill = |text: &mut String| self.fill(text);
         spec.env.values_mut().try_for_each(fill)?;
         spec.path.iter_mut().try_for_each(fill)?;
@@ -44,7 +48,13 @@ impl Opener<'_> {
         Ok(Some(spec))
     }
 
-    /// The same for one text.
+    /// Whether a failure of the step counts as success. What has no value says no, as elsewhere.
+    pub fn tolerates(&self, spec: &StepSpec) -> bool {
+        let said = spec.late.continue_on_error.as_deref().map(|text| self.text(text));
+        said.and_then(Result::ok).and_then(|text| Value::from(text).to_flag()).unwrap_or(false)
+    }
+
+    /// One text as the step has it.
     pub fn fill(&self, text: &mut String) -> Result<(), String> {
         *text = self.text(text)?;
         Ok(())

@@ -135,6 +135,7 @@ pub fn step(index: u32, script: &str) -> StepSpec {
         working_directory: None,
         timeout: Duration::from_secs(600),
         condition: None,
+        late: Default::default(),
     }
 }
 

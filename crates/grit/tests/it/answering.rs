@@ -98,3 +98,40 @@ fn the_runner_answers_what_only_it_knows() {
     let said = jobs[0]["annotations"]["kept"][0]["message"].as_str().unwrap();
     assert!(said.contains("`told`"), "{said}");
 }
+
+const LATE: &str = r#"
+on: push
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    env: { KEY: "${{ secrets.KEY }}" }
+    steps:
+      - { id: one, run: 'exit 1', continue-on-error: "${{ env.KEY == 'yes' }}" }
+      - id: two
+        run: sleep 60
+        timeout-minutes: ${{ fromJSON(secrets.MINUTES) }}
+        continue-on-error: ${{ secrets.KEY != '' }}
+      - run: |
+          echo "${{ steps.one.outcome }} ${{ steps.one.conclusion }}"
+          echo "${{ steps.two.outcome }} ${{ steps.two.conclusion }}"
+        id: three
+        timeout-minutes: ${{ secrets.KEY }}
+        continue-on-error: ${{ contains(secrets.KEY, 'e') }}
+      - { run: 'echo "${{ toJSON(steps) }}" > SEEN' }
+      - { run: 'exit 1', continue-on-error: "${{ env.KEY == 'no' }}" }
+"#;
+
+#[test]
+fn how_long_a_step_may_take_and_whether_it_may_fail_can_be_secret() {
+    let env = Env::new();
+    let workflow = LATE.replace("SEEN", &env.path("seen").display().to_string());
+    let repository = env.repository("repo", &[(CI, &*workflow)]);
+    std::fs::write(env.path("secrets"), "KEY=yes\nMINUTES=0.005\n").unwrap();
+    let secrets = env.path("secrets").display().to_string();
+    let out = env.grit(&repository, &["run", "--secrets", &secrets]).expect_code(1);
+    let seen = std::fs::read_to_string(env.path("seen")).unwrap();
+    let times = |what: &str| seen.matches(what).count();
+    assert_eq!((times("outcome: failure"), times("conclusion: success")), (3, 3), "{seen}");
+    assert!(out.stderr.contains("FAILED  a / Run exit 1"), "{out:?}");
+    assert!(!out.stderr.contains("is `yes`"), "{out:?}");
+}

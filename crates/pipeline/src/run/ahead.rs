@@ -20,7 +20,7 @@ use super::{Event, Request};
 use crate::builtin::is_elsewhere;
 use crate::expr::Answer;
 use crate::plan::{Action, ActionPlan, Step};
-use crate::{StepAction, StepSpec};
+use crate::{Late, StepAction, StepSpec};
 
 /// So many programs of actions come before one frame's first step.
 const PRES_MAX: usize = 1_000;
@@ -92,6 +92,7 @@ fn look(run: &Run, request: &Request, job: &JobRun, uses: Vec<String>, at: Times
         working_directory: None,
         timeout: step::TIMEOUT_DEFAULT,
         condition: None,
+        late: Late::default(),
     };
     begin(job, Next::Start(Box::new(spec), None), false, Some(Vec::new()), at)
 }
@@ -173,6 +174,7 @@ fn program(run: &Run, request: &Request, job: &JobRun, pre: &Pre) -> Result<Next
         working_directory: None,
         timeout,
         condition,
+        late: Late::default(),
     };
     super::bounded(&spec, "what it is given")?;
     Ok(Next::Start(Box::new(spec), post.transpose()?))

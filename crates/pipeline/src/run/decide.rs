@@ -228,7 +228,10 @@ impl<'a> Draft<'a> {
             | Conclusion::Unable(_) => Ending::Failure,
         };
         let conclusion = match ending {
-            Ending::Failure if !interrupted && self.step_may_fail(job, index) => Ending::Success,
+            Ending::Failure if interrupted => ending,
+            Ending::Failure if outcome.tolerated || self.step_may_fail(job, index) => {
+                Ending::Success
+            }
             other => other,
         };
         let outcome = Box::new(outcome.clone());

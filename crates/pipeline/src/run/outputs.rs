@@ -7,7 +7,7 @@ use super::state::{JobRun, Run};
 use super::step::{TIMEOUT_DEFAULT, place, texts};
 use super::{Request, bounded};
 use crate::plan::Job;
-use crate::{Annotation, AnnotationLevel, Annotations, StepAction, StepSpec, seal};
+use crate::{Annotation, AnnotationLevel, Annotations, Late, StepAction, StepSpec, seal};
 
 /// What the runner is asked after the last step: what comes of expressions that look into what only it
 /// knows.
@@ -31,6 +31,7 @@ pub(super) fn asked(run: &Run, request: &Request, job: &JobRun) -> Option<Box<St
         working_directory: None,
         timeout: TIMEOUT_DEFAULT,
         condition: None,
+        late: Late::default(),
     }))
 }
 

@@ -8,9 +8,9 @@ use super::frame::{self, ACTION_DEPTH_MAX, Frame, Post};
 use super::state::{Ending, JobRun, Run};
 use super::{Request, TIMEOUT_MINUTES_MAX, bounded};
 use crate::builtin::{Builtin, Later, builtin};
-use crate::expr::{Answer, Condition, Lookup, Template};
+use crate::expr::{Answer, Condition, Lookup, Template, Value};
 use crate::plan::{Action, ActionPlan, Defaults, Step, TIMEOUT_MINUTES_DEFAULT};
-use crate::{StepAction, StepSpec, seal, shell};
+use crate::{Late, StepAction, StepSpec, seal, shell};
 
 /// The time of a step that does not say.
 pub(super) const TIMEOUT_DEFAULT: Duration =
@@ -79,6 +79,11 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
         let Later { action, condition, unless } = *later;
         Box::new(Post { owner: index, title, condition, action, env, timeout, unless })
     });
+    let sealing = names.sealing();
+    let late = Late {
+        timeout_minutes: late(step.timeout_minutes.as_ref(), &sealing),
+        continue_on_error: late(step.continue_on_error.as_ref(), &sealing),
+    };
     let mut set = env.clone();
     set.extend(image_inputs(step, &names.sealing()));
     let spec = Box::new(StepSpec {
@@ -92,6 +97,7 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
         working_directory: directory,
         timeout,
         condition,
+        late,
     });
     match bounded(&spec, "its script and the variables that it is given") {
         Ok(()) => Next::Start(spec, post),
@@ -247,6 +253,7 @@ pub(super) fn program(
         working_directory: None,
         timeout,
         condition: None,
+        late: Late::default(),
     });
     Some(Next::Start(spec, post))
 }
@@ -322,6 +329,7 @@ pub(super) fn post(run: &Run, request: &Request, job: &JobRun, post: &Post) -> N
         working_directory: None,
         timeout: post.timeout,
         condition,
+        late: Late::default(),
     };
     match bounded(&spec, "what it is given") {
         Ok(()) => Next::Start(Box::new(spec), None),
@@ -359,7 +367,11 @@ fn work(run: &Run, job: &JobRun, step: &Step, names: &Names<'_>) -> Result<Work,
     let own = run.planned(group).filter(|_| !in_action);
     let defaults: Vec<&Defaults> =
         own.map(|job| &job.defaults).into_iter().chain(plan.map(|plan| &plan.defaults)).collect();
-    let timeout = timeout(step.timeout_minutes.as_ref(), names)?;
+    let minutes = step.timeout_minutes.as_ref();
+    let timeout = match late(minutes, names) {
+        Some(_) => TIMEOUT_DEFAULT,
+        None => timeout(minutes, names)?,
+    };
     let action = match &step.action {
         Action::Run { script, shell } => {
             let shell = first(shell.as_ref(), &defaults, |defaults| &defaults.shell);
@@ -433,12 +445,23 @@ pub(super) fn timeout(
     if lookup.is_sealed(&value) {
         return Err("timeout-minutes cannot be what only the runner knows".to_owned());
     }
+    timeout_of(&value)
+}
+
+/// The time that a value of `timeout-minutes` stands for.
+pub fn timeout_of(value: &Value) -> Result<Duration, String> {
     let minutes = value.to_number();
     if minutes.is_nan() || minutes <= 0.0 {
         let text = value.to_text();
         return Err(format!("timeout-minutes must be a number above 0, and is `{text}`"));
     }
     Ok(Duration::from_secs_f64(minutes.min(f64::from(TIMEOUT_MINUTES_MAX)) * 60.0))
+}
+
+/// The text of what only the runner can tell; `None`: it is known here.
+fn late(template: Option<&Template>, lookup: &dyn Lookup) -> Option<String> {
+    let text = template?.text(lookup).ok()?;
+    lookup.is_sealed(&Value::from(&text)).then_some(text)
 }
 
 /// Whether `continue-on-error` says so.

@@ -43,7 +43,8 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
     let mut env = shared_env.clone();
     env.extend(own.clone().unwrap_or_default());
     let names = Names { env: Some(&env), ..shared };
-    let title = seal::shown(&title(step, &names.sealing()), &request.seal);
+    let sealing = names.sealing();
+    let title = seal::shown(&title(step, &sealing), &request.seal);
     let settled = |ending, conclusion, note: String| Next::Settle {
         index,
         title: title.clone(),
@@ -58,16 +59,18 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
     if passed_over(run, request, job, step) {
         return settled(Ending::Success, Ending::Success, "counts as done".to_owned());
     }
-    let condition = match step.condition.ask(&names.sealing()) {
+    let condition = match step.condition.ask(&sealing) {
         Ok(Answer::Yes) => None,
         Ok(Answer::Later(deferred)) => Some(Box::new(deferred)),
         Ok(Answer::No) => return settled(Ending::Skipped, Ending::Skipped, String::new()),
         Err(error) => return failed(format!("if: {error}")),
     };
-    let work = own.and_then(|_| work(run, job, step, &names.sealing()));
+    let late = late(step, &sealing);
+    let limit = || limit(step, &late, &sealing);
+    let work = own.and_then(|_| Ok((limit()?, work(run, job, step, &sealing)?)));
     let (action, directory, timeout, later) = match work {
-        Ok(Work::Do(action, directory, timeout, later)) => (action, directory, timeout, later),
-        Ok(Work::Note(note)) => return settled(Ending::Success, Ending::Success, note),
+        Ok((timeout, Work::Do(action, directory, later))) => (action, directory, timeout, later),
+        Ok((_, Work::Note(note))) => return settled(Ending::Success, Ending::Success, note),
         // It fails only where it is to be done.
         Err(why) if condition.is_some() => {
             (Box::new(StepAction::Refuse { why }), None, TIMEOUT_DEFAULT, None)
@@ -79,13 +82,8 @@ pub(super) fn next(run: &Run, request: &Request, job: &JobRun, step: &Step) -> N
         let Later { action, condition, unless } = *later;
         Box::new(Post { owner: index, title, condition, action, env, timeout, unless })
     });
-    let sealing = names.sealing();
-    let late = Late {
-        timeout_minutes: late(step.timeout_minutes.as_ref(), &sealing),
-        continue_on_error: late(step.continue_on_error.as_ref(), &sealing),
-    };
     let mut set = env.clone();
-    set.extend(image_inputs(step, &names.sealing()));
+    set.extend(image_inputs(step, &sealing));
     let spec = Box::new(StepSpec {
         job: job.id,
         run: request.run,
@@ -356,7 +354,7 @@ pub(super) fn given_back(
 }
 
 enum Work {
-    Do(Box<StepAction>, Option<String>, Duration, Option<Box<Later>>),
+    Do(Box<StepAction>, Option<String>, Option<Box<Later>>),
     Note(String),
 }
 
@@ -367,11 +365,6 @@ fn work(run: &Run, job: &JobRun, step: &Step, names: &Names<'_>) -> Result<Work,
     let own = run.planned(group).filter(|_| !in_action);
     let defaults: Vec<&Defaults> =
         own.map(|job| &job.defaults).into_iter().chain(plan.map(|plan| &plan.defaults)).collect();
-    let minutes = step.timeout_minutes.as_ref();
-    let timeout = match late(minutes, names) {
-        Some(_) => TIMEOUT_DEFAULT,
-        None => timeout(minutes, names)?,
-    };
     let action = match &step.action {
         Action::Run { script, shell } => {
             let shell = first(shell.as_ref(), &defaults, |defaults| &defaults.shell);
@@ -384,15 +377,13 @@ fn work(run: &Run, job: &JobRun, step: &Step, names: &Names<'_>) -> Result<Work,
             });
             let directory = text(directory, "working-directory", names)?;
             let action = Box::new(StepAction::Script { script, command });
-            return Ok(Work::Do(action, directory, timeout, None));
+            return Ok(Work::Do(action, directory, None));
         }
         Action::Uses { uses, with } => builtin(uses, &texts(with, "with", names)?),
     };
     match action {
-        Builtin::Run(action) => Ok(Work::Do(Box::new(action), None, timeout, None)),
-        Builtin::RunThen(action, later) => {
-            Ok(Work::Do(Box::new(action), None, timeout, Some(later)))
-        }
+        Builtin::Run(action) => Ok(Work::Do(Box::new(action), None, None)),
+        Builtin::RunThen(action, later) => Ok(Work::Do(Box::new(action), None, Some(later))),
         Builtin::Note(note) => Ok(Work::Note(note)),
         Builtin::Refused(why) => Err(why),
     }
@@ -458,10 +449,24 @@ pub fn timeout_of(value: &Value) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(minutes.min(f64::from(TIMEOUT_MINUTES_MAX)) * 60.0))
 }
 
-/// The text of what only the runner can tell; `None`: it is known here.
-fn late(template: Option<&Template>, lookup: &dyn Lookup) -> Option<String> {
-    let text = template?.text(lookup).ok()?;
-    lookup.is_sealed(&Value::from(&text)).then_some(text)
+/// What of a step only the runner can tell.
+fn late(step: &Step, lookup: &dyn Lookup) -> Late {
+    let text = |template: Option<&Template>| {
+        let text = template?.text(lookup).ok()?;
+        lookup.is_sealed(&Value::from(&text)).then_some(text)
+    };
+    Late {
+        timeout_minutes: text(step.timeout_minutes.as_ref()),
+        continue_on_error: text(step.continue_on_error.as_ref()),
+    }
+}
+
+/// The time that a step has, as far as that is known here.
+fn limit(step: &Step, late: &Late, lookup: &dyn Lookup) -> Result<Duration, String> {
+    match late.timeout_minutes {
+        Some(_) => Ok(TIMEOUT_DEFAULT),
+        None => timeout(step.timeout_minutes.as_ref(), lookup),
+    }
 }
 
 /// Whether `continue-on-error` says so.
